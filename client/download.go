@@ -1,0 +1,184 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"ddm/internal/origin"
+	"ddm/internal/partfile"
+	"ddm/internal/progress"
+	ddmv1 "ddm/proto/ddm/v1"
+)
+
+// download is one attempt at a job with one generation.
+type download struct {
+	c      *Client
+	job    Job
+	req    *request
+	rep    progress.Reporter
+	gen    origin.Generation
+	level  origin.Level // of the evidence so far; owned by the loop once it runs
+	roster *roster      // nil: no peers
+
+	target     target
+	file       *partfile.File // nil with standard output
+	stream     *ordered       // nil with a file
+	sums       *sums
+	piecesFrom string // who named the job's pieces; "": the user
+	castagnoli *crc32.Table
+
+	began  time.Time
+	events chan event
+	over   chan struct{} // closed by hush: nobody listens any more
+	hush   func()
+	cancel context.CancelFunc // ends everything that sends events
+	work   sync.WaitGroup     // everything that sends events
+	rec    *recorder          // nil: no picture is wanted; owned by who owns the loop
+	notes  []string           // for the summary; what was told already is not repeated there
+}
+
+// clock is the scheduler's time.
+func (d *download) clock() time.Duration { return time.Since(d.began) }
+
+// once downloads one generation of the job's resource. It has begun when the
+// resource is known.
+func (c *Client) once(ctx context.Context, job Job, req *request, rep progress.Reporter) (begun bool, err error) {
+	life, cancel := context.WithCancel(ctx)
+	d := &download{
+		cancel: cancel,
+		c:      c, job: job, req: req, rep: rep, began: time.Now(),
+		castagnoli: crc32.MakeTable(crc32.Castagnoli),
+		events:     make(chan event, 256), over: make(chan struct{}),
+	}
+	d.hush = sync.OnceFunc(func() { close(d.over) })
+	defer d.work.Wait()
+	defer d.hush()
+	defer cancel()
+	if d.rec, err = newRecorder(job); err != nil {
+		return false, err
+	}
+	defer func() {
+		if drawErr := d.rec.write(err); drawErr != nil {
+			c.log.Warn("the picture of the download could not be written", "error", drawErr)
+		}
+	}()
+	if d.sums, err = newSums(job); err != nil {
+		return false, err
+	}
+	d.gather(life)
+	p, err := d.probe(life)
+	if err != nil {
+		return false, err
+	}
+	defer p.discard()
+	d.gen, d.level = p.gen, p.level
+	if d.isMetalink(p) {
+		return false, ErrMetalink
+	}
+	if err := d.expect(ctx, p); err != nil {
+		return true, err
+	}
+	if job.DryRun {
+		d.plan(ctx, p)
+		return true, nil
+	}
+	if err := d.open(ctx, p); err != nil {
+		return true, err
+	}
+	err = d.fetch(ctx, life, p)
+	if d.file == nil || err == nil {
+		return true, err
+	}
+	if closeErr := d.file.Close(); closeErr != nil && !errors.Is(err, closeErr) && d.file.Err() == nil {
+		err = errors.Join(err, closeErr)
+	}
+	return true, err
+}
+
+// gather starts to look for peers, if they may help.
+func (d *download) gather(ctx context.Context) {
+	switch {
+	case d.c.opts.LocalOnly || len(d.c.opts.Trackers) == 0:
+		return
+	case d.req.private != "":
+		d.note("own lines only: the request is not shared with peers because " + d.req.private)
+		return
+	}
+	d.roster = newRoster(d.c.log, func(infos []*ddmv1.PeerInfo) { d.work.Go(func() { d.send(listed{infos}) }) })
+	d.roster.without = d.req.suspects
+	for _, tracker := range d.c.opts.Trackers {
+		d.work.Go(func() { d.roster.watch(ctx, d.c, tracker) })
+	}
+}
+
+func (d *download) note(text string) { d.rep.Note(text) }
+
+// open makes the place where the bytes go.
+func (d *download) open(ctx context.Context, p *probed) error {
+	if d.job.Stdout != nil {
+		d.stream = newOrdered(d.job.Stdout, d.sums.writers()...)
+		d.target = d.stream
+		d.rep.Start(progress.Start{URL: shown(d.req.url()), Path: "-", Size: d.gen.Size, Identity: d.identity()})
+		return nil
+	}
+	dir, name := d.job.Dir, p.name
+	if d.job.Output != "" {
+		dir, name = filepath.Split(filepath.Join(d.job.Dir, d.job.Output))
+		if filepath.IsAbs(d.job.Output) {
+			dir, name = filepath.Split(d.job.Output)
+		}
+	}
+	if dir == "" {
+		dir = "."
+	}
+	file, err := partfile.Open(ctx, dir, name, partfile.Meta{URL: stored(d.req.url()), Mirrors: d.req.mirrors(), Gen: d.gen, Modified: p.modified}, partfile.Options{
+		Overwrite: d.job.Overwrite, Log: d.c.log.Named("partfile"),
+		Progress: func(done, total int64) {
+			d.rep.Progress(progress.Snapshot{Size: total, Bytes: done, ETA: -1, Phase: "checking"})
+		},
+	})
+	if err != nil {
+		return err
+	}
+	d.file, d.target = file, file
+	for _, kept := range file.Kept() {
+		d.note(fmt.Sprintf("an older part file is kept as %s: %s", kept.Name, kept.Reason))
+	}
+	d.rep.Start(progress.Start{URL: shown(d.req.url()), Path: file.Path(), Size: d.gen.Size, Identity: d.identity(), Resumed: file.Resumed()})
+	return nil
+}
+
+// identity is the contract's word for the evidence so far.
+func (d *download) identity() string {
+	if d.level < origin.Weak {
+		return origin.None.String()
+	}
+	return d.level.String()
+}
+
+// fetch brings the bytes, for which everybody lives, and finishes the file.
+func (d *download) fetch(ctx, life context.Context, p *probed) error {
+	if !p.ranges || d.gen.Size <= 0 {
+		return d.whole(ctx, p)
+	}
+	res, err := d.run(life, p)
+	if err != nil {
+		return err
+	}
+	return d.finish(ctx, res)
+}
+
+// send hands an event to the loop; it returns false if the loop is over.
+func (d *download) send(ev event) bool {
+	select {
+	case d.events <- ev:
+		return true
+	case <-d.over:
+		return false
+	}
+}

@@ -1,0 +1,89 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"google.golang.org/grpc/mem"
+
+	"ddm/client/schedule"
+	"ddm/internal/byterange"
+	"ddm/internal/errdefs"
+	"ddm/internal/origin"
+	"ddm/internal/rpc"
+	"ddm/internal/transfer"
+)
+
+// localSource is an own line at work on a download. It is the Sink of its
+// Runner.
+type localSource struct {
+	d      *download
+	name   string
+	line   *origin.Line
+	runner *transfer.Runner
+	in     intake
+	mixed  bool // others bring bytes too: each reply must show that it belongs with theirs
+
+	mu       sync.Mutex
+	doubtful map[uint64]bool // assignments whose reply shows nothing
+
+	ctx context.Context //nolint:containedctx // the download's, for the calls of the Runner, which have none
+}
+
+func newLocalSource(ctx context.Context, d *download, line *origin.Line, lanes int, mixed bool) *localSource {
+	l := &localSource{ctx: ctx, d: d, name: line.Name(), line: line, mixed: mixed, doubtful: map[uint64]bool{}}
+	l.in.giver = "own:" + l.name
+	l.runner = transfer.New(transfer.Config{
+		Line: line, Lanes: lanes, Pool: rpc.Pool(),
+		Resource: origin.Resource{URL: d.req.url(), Header: d.req.asks[0].header, Jar: d.req.jar, Gen: d.gen, Guarded: d.req.asks[0].guarded},
+	}, l)
+	return l
+}
+
+func (l *localSource) assign(a schedule.Assign) {
+	if err := l.runner.Assign(uint64(a.ID), a.Lane, a.Range); err != nil {
+		// From a goroutine: the loop, which calls, is who receives it.
+		l.d.work.Go(func() { l.d.send(ended{id: a.ID, err: err, local: true}) })
+	}
+}
+
+func (l *localSource) adopt(id schedule.AssignmentID, reply *origin.Reply, stop context.CancelFunc) error {
+	return l.runner.Adopt(uint64(id), 0, reply, stop)
+}
+
+func (l *localSource) shrink(id schedule.AssignmentID, end int64) { l.runner.Shrink(uint64(id), end) }
+func (l *localSource) cancel(id schedule.AssignmentID)            { l.runner.Cancel(uint64(id)) }
+func (l *localSource) close()                                     { l.runner.Close() }
+
+// Started implements transfer.Sink.
+func (l *localSource) Started(id uint64, seen *origin.Reply) {
+	if l.mixed && seen.Level < origin.Weak {
+		l.mu.Lock()
+		l.doubtful[id] = true
+		l.mu.Unlock()
+		return
+	}
+	l.d.send(started{id: schedule.AssignmentID(id), level: seen.Level})
+}
+
+// Data implements transfer.Sink.
+func (l *localSource) Data(id uint64, off int64, buf mem.Buffer) error {
+	defer buf.Free()
+	l.mu.Lock()
+	doubtful := l.doubtful[id]
+	l.mu.Unlock()
+	if doubtful {
+		return fmt.Errorf("%w: nothing shows that it is of the same resource", errdefs.BadReply)
+	}
+	p := buf.ReadOnlyData()
+	return l.d.receive(l.ctx, &l.in, schedule.AssignmentID(id), byterange.Range{Off: off, Len: int64(len(p))}, [][]byte{p})
+}
+
+// Ended implements transfer.Sink.
+func (l *localSource) Ended(id uint64, err error) {
+	l.mu.Lock()
+	delete(l.doubtful, id)
+	l.mu.Unlock()
+	l.d.ended(&l.in, ended{id: schedule.AssignmentID(id), err: err, local: true})
+}

@@ -1,0 +1,202 @@
+package schedule
+
+import (
+	"slices"
+	"time"
+)
+
+const (
+	stallAfter     = 2 * time.Second
+	loneStallAfter = 5 * time.Second // before its first byte, or with nobody else to ask
+	maxCoolDown    = 60 * time.Second
+	goodFor        = time.Minute // after which an old failure is forgotten
+	crawlAfter     = 500 * time.Millisecond
+	crawlShare     = 1.0 / 4 // of what its siblings bring
+	fallenShare    = 1.0 / 8 // of what the lane itself brought
+	strikesAtOut   = 3       // failures in a row before a source is left alone
+)
+
+// stallLimit returns how long an assignment may be silent. A source that never
+// sent a byte gets more time, and more again each time that was not enough (an
+// origin that thinks for seconds must not be asked anew for ever). So does one
+// whose bytes nobody else could fetch.
+func (s *Scheduler) stallLimit(a *assignment, alone bool) time.Duration {
+	limit := max(stallAfter, 4*a.src.latency)
+	if alone || (a.src.latency == 0 && a.at == a.start) {
+		limit = max(limit, loneStallAfter)
+	}
+	if a.at == a.start {
+		limit = max(limit, 4*s.slowestStart)
+		limit <<= min(a.src.silences, 3)
+	}
+	return limit
+}
+
+// checkStalls gives away what silent lanes hold. If the whole source is
+// silent, all that it holds is given away and it is left alone for a while.
+func (s *Scheduler) checkStalls(src *source) {
+	busy := src.busyLanes()
+	var silent []*assignment
+	var limit time.Duration
+	for _, l := range src.lanes {
+		a := l.head()
+		if a == nil {
+			continue
+		}
+		if limit = s.stallLimit(a, busy == 1 && s.onlyUsable(src)); s.now-a.lastByte >= limit {
+			silent = append(silent, a)
+		}
+	}
+	if len(silent) == 0 {
+		return
+	}
+	s.stats.Stalls++
+	if len(silent) == busy || s.now-src.lastByte >= limit {
+		src.silences++
+		s.dropAll(src, true)
+		s.leaveAlone(src, Stalled, 0)
+		return
+	}
+	for _, a := range silent {
+		s.cancel(a, true)
+		a.lane.meter.reset()
+	}
+}
+
+// onlyUsable reports whether no other source could be given work.
+func (s *Scheduler) onlyUsable(src *source) bool {
+	return !slices.ContainsFunc(s.order, func(o *source) bool { return o != src && o.usable(s.now) })
+}
+
+// leaveAlone keeps a source without work for a wait that doubles each time it
+// comes back without bringing a byte.
+func (s *Scheduler) leaveAlone(src *source, as State, wait time.Duration) {
+	if s.now-src.failedAt > goodFor {
+		src.backoff = 0
+	}
+	d := min(time.Second<<min(src.backoff, 6), maxCoolDown)
+	src.state, src.until = as, s.now+max(d, wait)
+	s.recall()
+	src.backoff++
+	src.failedAt, src.proven = s.now, false
+	src.grant = firstRange
+	src.strikes = 0
+	for _, l := range src.lanes { // what it could do before says nothing about after
+		l.meter.reset()
+		l.best = 0
+	}
+}
+
+// judge draws the conclusions of an assignment's end.
+func (s *Scheduler) judge(a *assignment, how Outcome, wait time.Duration, brought bool) {
+	src := a.src
+	switch how {
+	case OK:
+		src.strikes = 0
+	case Never:
+		s.dropAll(src, false)
+		src.state = Out
+		s.recall()
+	case Busy:
+		s.refused(src, wait)
+	case Failed:
+		src.strikes++
+		if !brought || src.strikes >= strikesAtOut {
+			s.dropAll(src, false)
+			s.leaveAlone(src, Cooling, wait)
+		}
+	}
+}
+
+// refused halves the lanes, or, if others of the source run, settles on those.
+// A wait that the origin asks for binds the source; it binds the download when
+// the own line or two sources report it.
+func (s *Scheduler) refused(src *source, wait time.Duration) {
+	working := 0
+	for _, l := range src.lanes {
+		if a := l.head(); a != nil && a.at > a.start {
+			working++
+		}
+	}
+	if working > 0 {
+		s.setWidth(src, min(src.width, working))
+	} else {
+		s.setWidth(src, src.width/2)
+	}
+	src.ramp.settle(s.now, refusedFor)
+	if working == 0 {
+		s.dropAll(src, false)
+		s.leaveAlone(src, Cooling, wait)
+	}
+	if wait <= 0 {
+		return
+	}
+	till := s.now + wait
+	src.hold = max(src.hold, till)
+	if src.local || (s.heldTill > s.now && s.heldBy != src.id) {
+		s.holdUntil = max(s.holdUntil, min(till, s.now+maxCoolDown))
+	}
+	s.heldBy, s.heldTill = src.id, till
+}
+
+// setWidth changes how many lanes get work. Lanes beyond finish what runs and
+// give back what waits.
+func (s *Scheduler) setWidth(src *source, n int) {
+	src.width = max(1, n)
+	for _, l := range src.lanes[src.width:] {
+		for len(l.queue) > 1 {
+			s.cancel(l.queue[len(l.queue)-1], false)
+		}
+	}
+}
+
+// checkCrawl replaces lanes that bring far less than their siblings do, or than
+// they did before: a frozen path, a slow server behind a balancer. That its
+// siblings do better is proof; a lane that has none, or whose siblings crawl
+// too, may be on a line that became slow, and is left as it is for longer each
+// time.
+func (s *Scheduler) checkCrawl(src *source) {
+	var rates []float64
+	for _, l := range src.lanes {
+		if a := l.head(); a != nil && a.at > a.start {
+			rates = append(rates, l.recentRate())
+		}
+	}
+	slices.Sort(rates)
+	for _, l := range src.lanes {
+		a := l.head()
+		if a == nil || s.now-a.since < crawlAfter {
+			l.slow = 0
+			continue
+		}
+		rate := l.recentRate()
+		beaten := len(rates) > 2 && rate < crawlShare*rates[len(rates)/2]
+		fallen := s.now >= l.calm && l.meter.rate() < fallenShare*l.best
+		if !beaten && !fallen {
+			l.slow = 0
+			continue
+		}
+		if l.slow == 0 {
+			l.slow = s.now
+		}
+		if s.now-l.slow >= crawlAfter {
+			s.replace(l, beaten)
+		}
+	}
+}
+
+// replace cancels what a lane does, so that the next range gets a connection
+// of its own.
+func (s *Scheduler) replace(l *lane, proven bool) {
+	s.stats.Resets++
+	orphans := s.orphans
+	s.cancel(l.head(), true)
+	s.orphans = orphans // the next free lane is soon enough
+	l.slow = 0
+	l.meter.reset()
+	if !proven {
+		l.calm = s.now + 5*time.Second<<min(l.resets, 5)
+		l.resets++
+		l.best /= 4
+	}
+}

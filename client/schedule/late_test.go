@@ -1,0 +1,105 @@
+package schedule_test
+
+import (
+	"testing"
+	"time"
+
+	"ddm/client/schedule"
+	"ddm/internal/byterange"
+)
+
+const mib = 1 << 20
+
+// assigned takes the actions and returns the assignments among them.
+func assigned(s *schedule.Scheduler) (all []schedule.Assign) {
+	for _, a := range s.Actions() {
+		if a, ok := a.(schedule.Assign); ok {
+			all = append(all, a)
+		}
+	}
+	return all
+}
+
+// TestLateBytes reports bytes of an assignment that was given up: they are
+// there, and nobody is to fetch them again.
+func TestLateBytes(t *testing.T) {
+	t.Parallel()
+	s := schedule.New(schedule.Config{Size: 4 * mib}, byterange.Set{})
+	s.Join(0, schedule.Source{ID: 1})
+	first := assigned(s)[0]
+	now := time.Duration(0)
+	for s.Status(1).State != schedule.Stalled {
+		now += 100 * time.Millisecond
+		s.Tick(now)
+	}
+	late := byterange.Range{Off: first.Range.Off, Len: mib / 4}
+	s.Received(now, first.ID, late)
+	if err := s.Audit(); err != nil {
+		t.Error(err)
+	}
+	for now < time.Minute {
+		now += 100 * time.Millisecond
+		s.Tick(now)
+		if next := assigned(s); len(next) > 0 {
+			if !next[0].Range.Intersect(late).Empty() {
+				t.Errorf("%v is asked for again, %v came late", next[0].Range, late)
+			}
+			return
+		}
+	}
+	t.Error("nothing more was asked for")
+}
+
+// TestBytesBehindShrink reports bytes behind an end that moved down while they
+// were on their way.
+func TestBytesBehindShrink(t *testing.T) {
+	t.Parallel()
+	const size = 8 * mib
+	s := schedule.New(schedule.Config{Size: size}, byterange.Set{})
+	whole := s.Join(0, schedule.Source{ID: 1, Running: byterange.Range{Len: size}})
+	s.Join(0, schedule.Source{ID: 2, Local: true})
+	stolen := assigned(s)
+	if len(stolen) != 1 || stolen[0].Victim != whole {
+		t.Fatalf("actions %+v, want one steal", stolen)
+	}
+	// The thief is told to wait, and with it everybody: nobody takes its range.
+	s.Ended(0, stolen[0].ID, schedule.Busy, time.Minute)
+	if a := assigned(s); len(a) > 0 {
+		t.Fatalf("%+v although everybody must wait", a)
+	}
+	end := stolen[0].Range.Off
+	s.Received(0, whole, byterange.Between(0, end))
+	s.Received(0, whole, byterange.Between(end, end+mib/4))
+	if err := s.Audit(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestAskedToWait lets an origin refuse a source's second connection for a
+// while: what runs goes on, and nothing new is asked for before that.
+func TestAskedToWait(t *testing.T) {
+	t.Parallel()
+	const wait = 20 * time.Second
+	s := schedule.New(schedule.Config{Size: 64 * mib}, byterange.Set{})
+	s.Join(0, schedule.Source{ID: 1})
+	queue := assigned(s)
+	for now := time.Duration(0); len(queue) < 2; now += 10 * time.Millisecond {
+		s.Tick(now)
+		queue = append(queue, assigned(s)...)
+	}
+	s.Received(0, queue[0].ID, byterange.Range{Off: queue[0].Range.Off, Len: mib / 2})
+	s.Ended(0, queue[1].ID, schedule.Busy, wait)
+	s.Received(0, queue[0].ID, byterange.Between(queue[0].Range.Off+mib/2, queue[0].Range.End()))
+	s.Ended(0, queue[0].ID, schedule.OK, 0)
+	for now := time.Duration(0); ; now += 100 * time.Millisecond {
+		s.Tick(now)
+		if a := assigned(s); len(a) > 0 && now < wait {
+			t.Fatalf("%v: %+v", now, a)
+		} else if len(a) > 0 {
+			return
+		}
+		if now > 2*wait {
+			t.Fatal("it is never asked again")
+		}
+	}
+}

@@ -1,0 +1,41 @@
+package sim_test
+
+import (
+	"testing"
+	"time"
+
+	"ddm/client/schedule/sim"
+)
+
+// TestLanes is about connections that are found out: an origin that gives
+// little per connection and refuses more than some per address.
+func TestLanes(t *testing.T) {
+	t.Parallel()
+	conns := func(most int, rate float64) sim.Line {
+		return sim.Line{Rate: 1e9, PerConn: rate, MaxConn: most, Latency: 20 * time.Millisecond}
+	}
+	four := []sim.Line{conns(4, 1<<20), conns(4, 1<<20), conns(4, 1<<20), conns(4, 1<<20)}
+	for _, tc := range []struct {
+		name string
+		sc   sim.Scenario
+		want float64
+	}{
+		{"four per address, four sources", sim.Scenario{Size: 960 << 20, Lines: four}, 0.96},
+		{"four per address, one source", sim.Scenario{Size: 64 << 20, Lines: []sim.Line{conns(4, 2<<20)}}, 0.90},
+		{"five per address", sim.Scenario{Size: 256 << 20, Lines: []sim.Line{conns(5, 2<<20), conns(5, 2<<20)}}, 0.93},
+		{"no limit but ours", sim.Scenario{Size: 512 << 20, Lines: []sim.Line{conns(0, 1<<20)}}, 0.93},
+	} {
+		res, err := sim.Run(tc.sc)
+		if err != nil {
+			t.Errorf("%s: %v", tc.name, err)
+			continue
+		}
+		t.Logf("%-32s T*/T %.3f  T %.1fs  refused %d  %+v", tc.name, res.Efficiency(), res.Time.Seconds(), res.Busy, res.Stats)
+		if res.Efficiency() < tc.want {
+			t.Errorf("%s: T*/T %.3f, want %.3f", tc.name, res.Efficiency(), tc.want)
+		}
+		if res.Busy >= 10 {
+			t.Errorf("%s: %d requests refused, fewer than 10 wanted", tc.name, res.Busy)
+		}
+	}
+}

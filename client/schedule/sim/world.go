@@ -1,0 +1,334 @@
+package sim
+
+import (
+	"time"
+
+	"ddm/client/schedule"
+	"ddm/internal/byterange"
+)
+
+// world is the state of the lines between two steps.
+type world struct {
+	sc     Scenario
+	step   time.Duration
+	limit  time.Duration
+	now    time.Duration
+	sched  *schedule.Scheduler
+	peers  []*peer
+	byID   map[schedule.SourceID]*peer
+	nextID schedule.SourceID
+	got    byterange.Set
+	at99   time.Duration
+	spans  []Span
+	busy   int
+}
+
+type mood int
+
+const (
+	ok mood = iota
+	erring
+	refusing
+	denying
+)
+
+// peer is a line with what is under way on it.
+type peer struct {
+	Line
+	index   int
+	id      schedule.SourceID
+	here    bool
+	rate    float64
+	stalled bool
+	asked   int // requests that began
+	mood    mood
+	wait    time.Duration
+	lanes   map[int][]*request
+	changes []Change
+	bytes   int64
+}
+
+// request is an assignment on its way.
+type request struct {
+	id      schedule.AssignmentID
+	rng     byterange.Range
+	at      int64
+	part    float64 // of the next byte
+	since   time.Duration
+	first   time.Duration // its answer began
+	last    time.Duration // its newest byte came
+	started bool
+	cap     float64 // of this connection; 0: the line's
+	why     schedule.Why
+}
+
+func newWorld(sc Scenario) *world {
+	w := &world{sc: sc, step: sc.Step, limit: sc.Limit, byID: map[schedule.SourceID]*peer{}}
+	if w.step == 0 {
+		w.step = 10 * time.Millisecond
+	}
+	if w.limit == 0 {
+		w.limit = time.Hour
+	}
+	sc.Config.Size = sc.Size
+	w.sched = schedule.New(sc.Config, byterange.Set{})
+	for i, l := range sc.Lines {
+		if l.Lanes == 0 {
+			l.Lanes = 16
+		}
+		w.peers = append(w.peers, &peer{Line: l, index: i, rate: l.Rate, changes: l.Changes})
+	}
+	return w
+}
+
+// changes lets lines come, go and change.
+func (w *world) changes() {
+	for _, p := range w.peers {
+		if !p.here && p.id == 0 && w.now >= p.Joins {
+			w.join(p)
+		}
+		for len(p.changes) > 0 && w.now >= p.changes[0].At {
+			c := p.changes[0]
+			p.changes = p.changes[1:]
+			w.apply(p, c)
+		}
+	}
+}
+
+func (w *world) join(p *peer) {
+	w.nextID++
+	p.id, p.here, p.lanes = w.nextID, true, map[int][]*request{}
+	w.byID[p.id] = p
+	w.sched.Join(w.now, schedule.Source{ID: p.id, Lanes: p.Lanes, Local: p.Local, Metered: p.Metered})
+	w.obey()
+}
+
+func (w *world) apply(p *peer, c Change) {
+	switch c.Kind {
+	case SetRate:
+		p.rate = c.Rate
+	case Stall:
+		p.stalled = true
+	case Heal:
+		p.stalled, p.mood = false, ok
+	case Leave:
+		if p.here {
+			p.here = false
+			w.endAll(p)
+			w.sched.Leave(w.now, p.id)
+			delete(w.byID, p.id)
+			w.obey()
+		}
+	case Return:
+		if !p.here {
+			w.join(p)
+		}
+	case Cut:
+		for lane := range w.lanesOf(p) {
+			w.end(p, lane, schedule.Failed, 0)
+		}
+	case Err, Refuse, Deny:
+		p.mood, p.wait = map[Kind]mood{Err: erring, Refuse: refusing, Deny: denying}[c.Kind], c.Wait
+	case Slow:
+		for lane := range w.lanesOf(p) {
+			p.lanes[lane][0].cap = c.Rate
+			break
+		}
+	}
+}
+
+// lanesOf yields the lanes with a request, in order.
+func (w *world) lanesOf(p *peer) func(func(int) bool) {
+	return func(yield func(int) bool) {
+		for lane := range p.Lanes {
+			if len(p.lanes[lane]) > 0 && !yield(lane) {
+				return
+			}
+		}
+	}
+}
+
+// carry moves bytes for one step.
+func (w *world) carry() {
+	dt := w.step.Seconds()
+	wanted := map[string]float64{}
+	total := 0.0
+	flows := map[*peer]float64{}
+	for _, p := range w.peers {
+		n := w.prepare(p)
+		if n == 0 {
+			continue
+		}
+		rate := p.rate / float64(n)
+		if p.PerConn > 0 {
+			rate = min(rate, p.PerConn)
+		}
+		flows[p] = rate
+		wanted[p.Group] += rate * float64(n)
+		total += rate * float64(n)
+	}
+	scale := 1.0
+	if w.sc.Origin > 0 && total > w.sc.Origin {
+		scale = w.sc.Origin / total
+	}
+	for _, p := range w.peers {
+		rate, busy := flows[p]
+		if !busy {
+			continue
+		}
+		if limit := w.sc.Groups[p.Group]; limit > 0 && wanted[p.Group] > limit {
+			rate *= limit / wanted[p.Group]
+		}
+		w.deliver(p, rate*scale*dt, dt)
+	}
+	w.obey()
+}
+
+// prepare starts requests whose latency is over, ends those that fail, and
+// returns how many are ready to bring bytes.
+func (w *world) prepare(p *peer) int {
+	if !p.here || p.stalled {
+		return 0
+	}
+	open, ready := 0, 0
+	for lane := range w.lanesOf(p) {
+		r := p.lanes[lane][0]
+		if w.now-r.since < p.Latency {
+			continue
+		}
+		switch {
+		case p.mood == denying:
+			w.end(p, lane, schedule.Never, 0)
+			continue
+		case p.mood == erring:
+			w.end(p, lane, schedule.Failed, 0)
+			continue
+		case !r.started && (p.mood == refusing || p.MaxConn > 0 && open >= p.MaxConn):
+			w.busy++
+			w.end(p, lane, schedule.Busy, p.wait)
+			continue
+		}
+		if !r.started {
+			r.started, r.first = true, w.now
+			if p.asked++; p.SlowReq > 0 && p.asked%p.SlowReq == 0 {
+				r.cap = 32 << 10
+			}
+		}
+		open++
+		ready++
+	}
+	return ready
+}
+
+func (w *world) deliver(p *peer, n, dt float64) {
+	for lane := range w.lanesOf(p) {
+		r := p.lanes[lane][0]
+		if !r.started {
+			continue
+		}
+		if r.cap > 0 {
+			r.part += min(n, r.cap*dt)
+		} else {
+			r.part += n
+		}
+		bytes := min(int64(r.part), r.rng.End()-r.at)
+		r.part -= float64(int64(r.part))
+		if bytes > 0 {
+			got := byterange.Range{Off: r.at, Len: bytes}
+			r.at += bytes
+			r.last = w.now + w.step
+			if w.sc.Arrived != nil {
+				w.sc.Arrived(w.now, bytes)
+			}
+			p.bytes += w.got.Add(got)
+			if w.at99 == 0 && w.got.Bytes() >= w.sc.Size/100*99 {
+				w.at99 = w.now
+			}
+			w.sched.Received(w.now, r.id, got)
+			w.obey()
+		}
+		// obey may have changed the lane: look again
+		if q := p.lanes[lane]; len(q) > 0 && q[0] == r && r.at >= r.rng.End() {
+			w.end(p, lane, schedule.OK, 0)
+		}
+	}
+}
+
+// end takes the head off a lane and reports it.
+func (w *world) end(p *peer, lane int, how schedule.Outcome, wait time.Duration) {
+	r := p.lanes[lane][0]
+	w.pop(p, lane, 0)
+	w.sched.Ended(w.now, r.id, how, wait)
+	w.obey()
+}
+
+// pop removes a request from a lane.
+func (w *world) pop(p *peer, lane, i int) {
+	q := p.lanes[lane]
+	r := q[i]
+	if i == 0 { // it was the one that the lane worked on
+		w.spans = append(w.spans, Span{
+			Line: p.index, Lane: lane, From: r.since, To: max(w.now, r.last), First: r.first, Last: r.last,
+			Range: byterange.Between(r.rng.Off, r.at), Why: r.why, EndedEarly: r.at < r.rng.End(),
+		})
+	}
+	p.lanes[lane] = append(q[:i:i], q[i+1:]...)
+	if i == 0 && len(p.lanes[lane]) > 0 {
+		p.lanes[lane][0].since = w.now
+	}
+}
+
+func (w *world) endAll(p *peer) {
+	for lane := range p.Lanes {
+		for len(p.lanes[lane]) > 0 {
+			w.pop(p, lane, 0)
+		}
+	}
+}
+
+// obey carries out what the scheduler decided.
+func (w *world) obey() {
+	for _, a := range w.sched.Actions() {
+		switch a := a.(type) {
+		case schedule.Assign:
+			p := w.byID[a.Source]
+			p.lanes[a.Lane] = append(p.lanes[a.Lane], &request{id: a.ID, rng: a.Range, at: a.Range.Off, since: w.now, why: a.Why})
+		case schedule.Shrink:
+			if p, lane, i := w.find(a.Source, a.ID); i >= 0 {
+				r := p.lanes[lane][i]
+				r.rng = byterange.Between(r.rng.Off, max(a.End, r.at))
+			}
+		case schedule.Cancel:
+			if p, lane, i := w.find(a.Source, a.ID); i >= 0 {
+				w.pop(p, lane, i)
+				w.sched.Ended(w.now, a.ID, schedule.Failed, 0)
+			}
+		}
+	}
+}
+
+func (w *world) find(src schedule.SourceID, id schedule.AssignmentID) (p *peer, lane, i int) {
+	p = w.byID[src]
+	if p == nil {
+		return nil, 0, -1
+	}
+	for lane := range p.Lanes {
+		for i, r := range p.lanes[lane] {
+			if r.id == id {
+				return p, lane, i
+			}
+		}
+	}
+	return nil, 0, -1
+}
+
+func (w *world) result(f fluid) Result {
+	for _, p := range w.peers {
+		w.endAll(p)
+	}
+	res := Result{Time: w.now + w.step, Ideal: f.done, Tail: w.now - w.at99, Stats: w.sched.Stats(), Spans: w.spans, Busy: w.busy}
+	for _, p := range w.peers {
+		res.Bytes = append(res.Bytes, p.bytes)
+	}
+	return res
+}

@@ -1,0 +1,330 @@
+package schedule
+
+import (
+	"math"
+	"time"
+
+	"ddm/internal/byterange"
+)
+
+// State is what a source is doing, for people.
+type State string
+
+// The states.
+const (
+	Idle    State = "idle"
+	Running State = "running"
+	Spare   State = "spare"   // adds nothing beside the others: looked at again later
+	Stalled State = "stalled" // silent: left alone until its wait is over
+	Cooling State = "cooling" // failed or refused: left alone until its wait is over
+	Out     State = "failed"  // cannot serve this resource
+)
+
+// Status is a source's figures.
+type Status struct {
+	State State
+	Bytes int64         // that arrived first from it
+	Rate  float64       // bytes per second
+	Lanes int           // in use
+	Wait  time.Duration // until it is asked again, if Stalled or Cooling
+}
+
+// Status returns the figures of a source; the zero Status if it left.
+func (s *Scheduler) Status(id SourceID) Status {
+	src := s.sources[id]
+	if src == nil {
+		return Status{}
+	}
+	st := Status{Bytes: src.bytes, Rate: src.rate(), State: src.state, Lanes: src.busyLanes()}
+	switch {
+	case src.state == Stalled || src.state == Cooling:
+		st.Wait = max(0, src.until-s.now)
+	case src.state == Out:
+	case src.sparedNow(s.now):
+		st.State, st.Wait = Spare, src.spare-s.now
+	case st.Lanes > 0:
+		st.State = Running
+	}
+	return st
+}
+
+// assignment is a range that a source was asked for. Its bytes [at, end) are
+// still to come.
+type assignment struct {
+	id             AssignmentID
+	src            *source
+	lane           *lane
+	start, at, end int64
+	since          time.Duration // head of its lane since
+	lastByte       time.Duration // or since, if later
+	twin           *assignment   // the other copy in the end-game
+	again          bool          // somebody else began to bring it
+}
+
+func (a *assignment) remaining() byterange.Range { return byterange.Between(a.at, a.end) }
+
+func (a *assignment) received(now time.Duration, r byterange.Range, fresh int64) {
+	if a.at == a.start && a.lane.head() == a {
+		a.src.sawFirstByte(now - a.since)
+	}
+	if a.lane.born == 0 {
+		a.lane.born = now
+	}
+	a.at = max(a.at, r.End())
+	a.lastByte = now
+	a.lane.pending += r.Len
+	a.src.bytes += fresh
+	a.src.lastByte = now
+	a.src.proven, a.src.silences = true, 0
+	if a.src.state == Stalled || a.src.state == Cooling {
+		a.src.state = Idle // it lives: what it was refused before is history
+	}
+}
+
+// lane is one connection of a source: a queue whose head runs.
+type lane struct {
+	src     *source
+	index   int
+	queue   []*assignment
+	meter   meter
+	pending int64 // bytes since the last tick
+	last    [rampTicks]int64
+	born    time.Duration // first byte since it was opened; 0: none
+	best    float64
+	slow    time.Duration // crawling since; 0: it is not
+	calm    time.Duration // not judged by what it brought itself before
+	resets  int           // replaced for that, so far
+}
+
+func (l *lane) head() *assignment {
+	if len(l.queue) == 0 {
+		return nil
+	}
+	return l.queue[0]
+}
+
+// work returns the bytes that the lane was asked for and did not bring yet.
+func (l *lane) work() int64 {
+	var n int64
+	for _, a := range l.queue {
+		n += a.remaining().Len
+	}
+	return n
+}
+
+// speed returns the lane's rate, or its share of its source's if it is new; ok
+// is false if nothing is known.
+func (l *lane) speed() (rate float64, ok bool) {
+	if l.meter.known() {
+		return max(l.meter.rate(), minRate), true
+	}
+	rate = l.src.laneShare()
+	return max(rate, minRate), rate > 0
+}
+
+// expected returns the lane's speed, or the mean of all lanes if nothing is
+// known of it.
+func (s *Scheduler) expected(l *lane) float64 {
+	if rate, ok := l.speed(); ok {
+		return rate
+	}
+	if s.meanLane > 0 {
+		return max(s.meanLane, minRate)
+	}
+	return firstRange
+}
+
+// recentRate returns what the lane brought over the last rampTicks.
+func (l *lane) recentRate() float64 {
+	var sum int64
+	for _, n := range l.last {
+		sum += n
+	}
+	return float64(sum) / (rampTicks * tickLength.Seconds())
+}
+
+// timeLeft returns how long the lane will need for its work.
+func (s *Scheduler) timeLeft(l *lane) time.Duration {
+	return seconds(float64(l.work()) / s.expected(l))
+}
+
+// minRate stands for "nothing": it keeps times finite.
+const minRate = 256.0
+
+func seconds(s float64) time.Duration {
+	return time.Duration(min(s, 1e6) * float64(time.Second))
+}
+
+// source is anything that ranges can be fetched from.
+type source struct {
+	id    SourceID
+	local bool
+	lanes []*lane
+	width int   // lanes in use: those with a smaller index get work
+	grant int64 // slow start: the next range's bytes
+	bytes int64
+
+	lastByte time.Duration // or since it had nothing to do, if later
+	latency  time.Duration // from asking to the first byte, smoothed; 0: unknown
+
+	state    State
+	until    time.Duration // left alone before
+	hold     time.Duration // the origin asked it to wait: nothing new before
+	backoff  int           // how often in a row it was left alone
+	failedAt time.Duration // when it was left alone last
+	proven   bool          // it brought a byte since
+	strikes  int           // failures since an assignment ended well
+	silences int           // stalls since its last byte
+
+	joined  time.Duration
+	metered float64       // share by which it must shorten the download; 0: none
+	spare   time.Duration // adds nothing: left alone before; 0: it is not
+	spared  int           // how often in a row it was found to add nothing
+	looked  time.Duration // when its gain was last judged
+	pausing bool          // gets nothing new: what do the others do without it?
+
+	busyTicks int // in a row that it had work
+
+	history [historyLen]int64 // cumulative bytes at the last ticks
+	ticks   int
+	total   int64
+	ramp    climber
+}
+
+func newSource(j Source, lanes int, now time.Duration) *source {
+	src := &source{id: j.ID, local: j.Local, metered: j.Metered, joined: now, width: 1, latency: j.Latency, grant: firstGrant(j.Latency), state: Idle}
+	for i := range lanes {
+		src.lanes = append(src.lanes, &lane{src: src, index: i})
+	}
+	src.ramp.next = now
+	return src
+}
+
+// usable reports whether the source may be given work now.
+func (src *source) usable(now time.Duration) bool {
+	switch src.state {
+	case Out:
+		return false
+	case Stalled, Cooling:
+		return now >= src.until && now >= src.hold
+	default:
+	}
+	return now >= src.hold
+}
+
+// rate returns the bytes per second of all its lanes that have work.
+func (src *source) rate() float64 {
+	var sum float64
+	for _, l := range src.lanes {
+		if l.head() != nil {
+			sum += l.meter.rate()
+		}
+	}
+	return sum
+}
+
+// busyLanes returns how many lanes have work.
+func (src *source) busyLanes() int {
+	n := 0
+	for _, l := range src.lanes {
+		if l.head() != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// laneShare returns what a lane of which nothing is known will bring at least:
+// its share of what the source brings now; 0: nothing is known.
+func (src *source) laneShare() float64 {
+	var sum float64
+	known := 0
+	for _, l := range src.lanes[:src.width] {
+		if l.meter.known() {
+			sum += l.meter.rate()
+			known++
+		}
+	}
+	if known == 0 {
+		return 0
+	}
+	return sum / float64(src.width)
+}
+
+func (src *source) sawFirstByte(d time.Duration) {
+	if src.latency == 0 {
+		src.latency = max(d, time.Microsecond)
+		src.grant = max(src.grant, firstGrant(src.latency))
+		return
+	}
+	src.latency += (d - src.latency) / 4
+}
+
+// tick moves the meters on.
+func (src *source) tick(now time.Duration) {
+	for _, l := range src.lanes {
+		busy := l.head() != nil
+		l.meter.tick(now, l.pending, busy)
+		copy(l.last[1:], l.last[:])
+		l.last[0] = l.pending
+		src.total += l.pending
+		l.pending = 0
+		if busy {
+			l.best = max(l.best*0.999, l.meter.rate())
+		}
+	}
+	src.ticks++
+	src.busyTicks++
+	if src.busyLanes() == 0 {
+		src.busyTicks = 0
+	}
+	src.history[src.ticks%historyLen] = src.total
+}
+
+const historyLen = 32
+
+// recent returns the bytes of the last n ticks, and whether there were so many.
+func (src *source) recent(n, back int) (bytes int64, ok bool) {
+	if src.ticks < n+back || n+back >= historyLen {
+		return 0, false
+	}
+	return src.history[(src.ticks-back)%historyLen] - src.history[(src.ticks-back-n)%historyLen], true
+}
+
+// meter is a moving average over time: bytes and seconds fade alike, so that
+// it is right from its first sample on.
+type meter struct {
+	bytes, secs float64
+	last        time.Duration
+	ticked      bool
+}
+
+const meterTau = 1.5 // seconds until a sample has faded to 37 %
+
+func (m *meter) tick(now time.Duration, n int64, busy bool) {
+	dt := (now - m.last).Seconds()
+	m.last = now
+	if !m.ticked {
+		m.ticked = true
+		dt = min(dt, 0.1)
+	}
+	if (!busy && n == 0) || dt <= 0 {
+		return // silence of the idle says nothing
+	}
+	fade := math.Exp(-dt / meterTau)
+	m.bytes = m.bytes*fade + float64(n)
+	m.secs = m.secs*fade + dt
+}
+
+// known reports whether the meter saw enough to be believed.
+func (m *meter) known() bool { return m.secs >= 0.15 && (m.bytes > 0 || m.secs >= 1) }
+
+func (m *meter) rate() float64 {
+	if m.secs <= 0 {
+		return 0
+	}
+	return m.bytes / m.secs
+}
+
+// reset forgets what was seen.
+func (m *meter) reset() { m.bytes, m.secs = 0, 0 }

@@ -1,0 +1,151 @@
+package schedule
+
+import (
+	"time"
+
+	"ddm/internal/byterange"
+)
+
+const (
+	worthStealing = 60 * time.Millisecond // what a steal must save at least
+	stealGrid     = 16 << 10
+	hedgeAfter    = 500 * time.Millisecond
+	maxCopyShare  = 0.02 // of the resource: bytes that the end-game may fetch twice
+)
+
+// help gives an idle lane part of what another lane has: the tail of the one
+// that needs the longest, or, when all tails are too short, a copy.
+func (s *Scheduler) help(thief *lane) {
+	if s.cfg.NoSteal || s.blocked > 0 && s.now-s.blocked < 3*tickLength {
+		return // what the receiver does not take from one, it would not take from another
+	}
+	if victim := s.slowest(thief); victim == nil || !s.steal(thief, victim) {
+		s.copyLast(thief)
+	}
+}
+
+// slowest returns the lane with the most time left, other than the thief.
+func (s *Scheduler) slowest(thief *lane) *lane {
+	var victim *lane
+	var longest time.Duration
+	for _, src := range s.order {
+		for _, l := range src.lanes {
+			if l == thief || l.head() == nil || l.queue[len(l.queue)-1].twin != nil {
+				continue
+			}
+			if left := s.paceLeft(l, l.work()); left > longest {
+				victim, longest = l, left
+			}
+		}
+	}
+	return victim
+}
+
+// steal moves the end of the victim's last assignment down, so that both lanes
+// are expected to end together.
+func (s *Scheduler) steal(thief, victim *lane) bool {
+	last := victim.queue[len(victim.queue)-1]
+	fast, slow := s.expected(thief), s.pace(victim)
+	delay := s.startDelay(thief.src)
+	left := s.paceLeft(victim, victim.work()) - delay
+	if left < worthStealing {
+		return false
+	}
+	// x/fast + delay = (work-x)/slow
+	take := int64(left.Seconds() * fast * slow / (fast + slow))
+	if thief.src.onProbation() {
+		take = min(take, firstRange)
+	}
+	waiting := last != victim.head()
+	floor := last.at
+	if !waiting { // what is in flight cannot be stolen
+		floor += int64(slow * s.startDelay(victim.src).Seconds())
+	}
+	cut := max(last.end-take, floor)
+	if grid := (cut + stealGrid - 1) / stealGrid * stealGrid; grid < last.end {
+		cut = grid
+	}
+	stolen := byterange.Between(cut, last.end)
+	if stolen.Len < stealGrid && !(waiting && cut <= last.at) {
+		return false
+	}
+	s.stats.Steals++
+	if cut <= last.at { // all of it, and not a byte has come
+		s.cancel(last, false)
+		s.takeFromTodo(stolen)
+	} else {
+		last.end = cut
+		s.actions = append(s.actions, Shrink{ID: last.id, Source: last.src.id, End: cut})
+	}
+	s.assign(thief, stolen, Steal, last)
+	return true
+}
+
+// pace returns what a lane brings at this moment: less than its moving average
+// if the running request got a slow server.
+func (s *Scheduler) pace(l *lane) float64 {
+	rate := s.expected(l)
+	patience := (rampTicks + 1) * tickLength
+	if a := l.head(); a != nil && a.at == a.start {
+		patience += 2 * max(l.src.latency, s.slowestStart) // it may just wait for its first byte
+	}
+	if a := l.head(); a != nil && s.now-a.since > patience {
+		rate = max(min(rate, 1.25*l.recentRate()), minRate)
+	}
+	return rate
+}
+
+func (s *Scheduler) paceLeft(l *lane, work int64) time.Duration {
+	return seconds(float64(work) / s.pace(l))
+}
+
+// startDelay returns the time from an order to its first byte.
+func (s *Scheduler) startDelay(src *source) time.Duration {
+	if src.latency == 0 {
+		return max(50*time.Millisecond, s.slowestStart)
+	}
+	return src.latency
+}
+
+// copyLast asks an idle lane for a second copy of the assignment that is
+// expected to end last, if that would come sooner and the budget allows it.
+func (s *Scheduler) copyLast(thief *lane) {
+	var slow *assignment
+	var longest time.Duration
+	for _, src := range s.order {
+		for _, l := range src.lanes {
+			for i, a := range l.queue {
+				if l == thief || a.twin != nil || i > 0 {
+					continue
+				}
+				if left := s.paceLeft(l, a.remaining().Len); left > longest {
+					slow, longest = a, left
+				}
+			}
+		}
+	}
+	if slow == nil {
+		return
+	}
+	rest := slow.remaining()
+	need := s.startDelay(thief.src) + seconds(float64(rest.Len)/s.expected(thief))
+	budget := int64(maxCopyShare * float64(s.cfg.Size))
+	silent := slow.at == slow.start && s.now-slow.since > hedgeAfter+2*s.slowestStart // a copy of nothing costs nothing
+	if need+worthStealing > longest || !silent && s.stats.Duplicate+s.copying()+rest.Len > budget {
+		return
+	}
+	s.stats.Copies++
+	c := s.assign(thief, rest, Copy, slow)
+	c.twin, slow.twin = slow, c
+}
+
+// copying returns the bytes that running copies may still duplicate at most.
+func (s *Scheduler) copying() int64 {
+	var n int64
+	for _, a := range s.live {
+		if a.twin != nil && a.at > a.start {
+			n += a.remaining().Len
+		}
+	}
+	return n
+}

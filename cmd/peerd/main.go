@@ -1,0 +1,64 @@
+// Command peerd lends this machine's lines to the downloads of its LAN.
+package main
+
+import (
+	"context"
+	"os"
+
+	"github.com/hashicorp/go-hclog"
+
+	"ddm/internal/command"
+	"ddm/internal/config"
+	"ddm/internal/origin"
+	"ddm/peer"
+)
+
+// version is set by the linker: -X main.version=v1.2.3.
+var version string
+
+func main() { os.Exit(command.Main(run)) }
+
+// run is the program; it gives the exit status.
+func run(ctx context.Context, std command.Std) int {
+	var cfg config.Peerd
+	program := config.PeerdProgram(&cfg)
+	loaded, status, end := command.Configure(std, program, command.Version(version))
+	if end {
+		return status
+	}
+	if err := command.NoArguments(loaded); err != nil {
+		return command.Refuse(std, program, err)
+	}
+	log := command.Logger(std, program.Name, cfg.Common)
+	command.Plaintext(log, hclog.Info, cfg.Common)
+
+	allow := make([]origin.Allowed, 0, len(cfg.AllowOrigin))
+	for _, rule := range cfg.AllowOrigin {
+		a, err := origin.ParseAllow(rule)
+		if err != nil {
+			return command.Refuse(std, program, err)
+		}
+		allow = append(allow, a)
+	}
+	server, err := peer.New(peer.Config{
+		Trackers:       cfg.Trackers,
+		Listen:         cfg.Listen,
+		HTTP:           cfg.HTTP,
+		Advertise:      cfg.Advertise,
+		Name:           cfg.Name,
+		StateDir:       cfg.StateDir,
+		Lines:          cfg.Specs(),
+		Allow:          allow,
+		LimitRate:      cfg.LimitRate,
+		MaxAssignments: cfg.MaxAssignments,
+		Version:        command.Version(version),
+		Log:            log,
+	})
+	if err != nil {
+		return command.Failed(std, program.Name, err)
+	}
+	if err := server.Run(ctx); err != nil {
+		return command.Failed(std, program.Name, err)
+	}
+	return command.StatusOK
+}

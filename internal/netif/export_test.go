@@ -1,0 +1,6 @@
+//go:build linux
+
+package netif
+
+// NextHops is under test.
+var NextHops = nextHops

@@ -1,0 +1,189 @@
+package origin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"ddm/internal/errdefs"
+)
+
+const (
+	maxDrain  = 64 << 10    // bytes read off a body nobody wants, to keep its connection
+	drainTime = time.Second // and for how long
+)
+
+// body gives exactly the bytes that a reply promised. It adds no copy: a Read
+// goes to the connection with the caller's buffer.
+type body struct {
+	rc     io.ReadCloser
+	left   int64 // bytes still to come; -1: until the end, whenever that is
+	err    error // what every further Read returns
+	cancel context.CancelFunc
+
+	stall    time.Duration
+	watchdog *time.Timer // runs while a Read waits for the origin
+	stalled  atomic.Bool
+
+	limits []*rate.Limiter
+	due    time.Time // the next Read waits until then: what was read is over a limit
+	pause  func(time.Duration) error
+	cause  func() error // why the caller's context ended, if it did
+}
+
+func newBody(ctx context.Context, a *answer, left int64, stall time.Duration, limits []*rate.Limiter) *body {
+	b := &body{rc: a.resp.Body, left: left, cancel: a.cancel, stall: stall, limits: limits}
+	b.watchdog = time.AfterFunc(stall, func() {
+		b.stalled.Store(true)
+		b.cancel()
+	})
+	b.watchdog.Stop()
+	b.cause = func() error { return ctx.Err() }
+	b.pause = func(d time.Duration) error {
+		t := time.NewTimer(d)
+		defer t.Stop()
+		select {
+		case <-t.C:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return b
+}
+
+// Read fills p with what has arrived.
+func (b *body) Read(p []byte) (int, error) {
+	if b.err != nil {
+		return 0, b.err
+	}
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if b.left == 0 {
+		b.err = b.finish()
+		return 0, b.err
+	}
+	if b.left > 0 {
+		p = p[:min(int64(len(p)), b.left)]
+	}
+	p = b.clip(p)
+	if wait := time.Until(b.due); wait > 0 {
+		if b.err = b.pause(wait); b.err != nil {
+			return 0, b.err
+		}
+	}
+	b.watchdog.Reset(b.stall)
+	n, err := b.rc.Read(p)
+	b.watchdog.Stop()
+	if b.left > 0 {
+		b.left -= int64(n)
+	}
+	b.charge(n)
+	if err != nil {
+		b.err = b.judge(err)
+	}
+	return n, b.err
+}
+
+// finish looks behind the last byte: one more makes the whole reply void. An
+// origin that neither sends nor ends is let be; all its bytes are here.
+func (b *body) finish() error {
+	b.watchdog.Reset(min(b.stall, drainTime))
+	defer b.watchdog.Stop()
+	var extra [1]byte
+	if n, _ := io.ReadFull(b.rc, extra[:]); n > 0 {
+		return fmt.Errorf("%w: the body is longer than its range", errdefs.BadReply)
+	}
+	return io.EOF
+}
+
+// judge gives an error of the body its kind.
+func (b *body) judge(err error) error {
+	switch {
+	case errors.Is(err, io.EOF) && b.left <= 0:
+		return io.EOF
+	case b.stalled.Load():
+		return fmt.Errorf("%w: stalled: no byte for %v", errdefs.Unavailable, b.stall)
+	case b.cause() != nil:
+		return b.cause()
+	case errors.Is(err, errdefs.Refused): // the budget's word
+		return err
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return fmt.Errorf("%w: the body ends early, %d bytes are missing: %w", errdefs.Unavailable, max(b.left, 0), io.ErrUnexpectedEOF)
+	default:
+		return fmt.Errorf("%w: %w", errdefs.Unavailable, err)
+	}
+}
+
+// clip keeps a Read within the bursts of the limits, so that it can be charged.
+func (b *body) clip(p []byte) []byte {
+	for _, limit := range b.limits {
+		if limit.Limit() != rate.Inf {
+			p = p[:min(len(p), max(limit.Burst(), 1))]
+		}
+	}
+	return p
+}
+
+// charge books n bytes. They are passed on at once; the next Read waits for
+// the limit that asks for the longest wait.
+func (b *body) charge(n int) {
+	if n == 0 || len(b.limits) == 0 {
+		return
+	}
+	now := time.Now()
+	for _, limit := range b.limits {
+		if limit.Limit() == rate.Inf {
+			continue
+		}
+		r := limit.ReserveN(now, n)
+		if due := now.Add(r.DelayFrom(now)); r.OK() && due.After(b.due) {
+			b.due = due
+		}
+	}
+}
+
+// Close ends the exchange. Little that is left is read off, so that the
+// connection can serve again; else the connection is closed.
+func (b *body) Close() error {
+	if b.err == nil && b.left >= 0 && b.left <= maxDrain {
+		drain(b.rc, b.left, b.cancel)
+	}
+	b.watchdog.Stop()
+	err := b.rc.Close()
+	b.cancel()
+	return err
+}
+
+// drain reads n bytes and the end behind them, for a second at most.
+func drain(r io.Reader, n int64, cancel context.CancelFunc) {
+	t := time.AfterFunc(drainTime, cancel)
+	defer t.Stop()
+	_, _ = io.CopyN(io.Discard, r, n+1)
+}
+
+// budgeted asks a budget before it reads.
+type budgeted struct {
+	io.ReadCloser
+	budget Budget
+}
+
+// Read reads what the budget grants.
+func (b *budgeted) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	granted, err := b.budget.Take(len(p))
+	if err != nil {
+		return 0, err
+	}
+	n, err := b.ReadCloser.Read(p[:granted])
+	b.budget.Give(granted - n)
+	return n, err
+}

@@ -1,0 +1,9 @@
+package peer
+
+// For the fuzz targets.
+var (
+	CheckURL    = checkURL
+	CheckOpen   = checkOpen
+	CheckAssign = checkAssign
+	PublicURL   = publicURL
+)

@@ -1,0 +1,133 @@
+package peer
+
+import (
+	"fmt"
+	"math"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+
+	"ddm/internal/byterange"
+	"ddm/internal/errdefs"
+	"ddm/internal/origin"
+	ddmv1 "ddm/proto/ddm/v1"
+)
+
+// Bounds of what a client may send. Whatever is larger is refused as Invalid.
+const (
+	maxURL         = 8 << 10
+	maxHeaders     = 8
+	maxHeaderBytes = 16 << 10 // all names and values together
+	maxValidator   = 1 << 10  // an entity tag, a date, a coding
+)
+
+// passed names the request headers that a client may set: none of them carries
+// a credential or changes where the request goes.
+func passed(name string) bool {
+	switch http.CanonicalHeaderKey(name) {
+	case "User-Agent", "Accept", "Accept-Language", "Referer":
+		return true
+	}
+	return false
+}
+
+// checkResource validates the target of an Open or a Probe. Nothing of what
+// it lets through chooses an address, a proxy or a method.
+func checkResource(r *ddmv1.Resource) (origin.Resource, error) {
+	if r == nil {
+		return origin.Resource{}, fmt.Errorf("%w: no resource named", errdefs.Invalid)
+	}
+	if err := checkURL(r.GetUrl()); err != nil {
+		return origin.Resource{}, err
+	}
+	header, err := checkHeaders(r.GetHeaders())
+	if err != nil {
+		return origin.Resource{}, err
+	}
+	return origin.Resource{URL: r.GetUrl(), Header: header}, nil
+}
+
+// checkURL accepts an absolute http or https URL without userinfo and
+// fragment. Its errors do not repeat the URL: it may hold a secret.
+func checkURL(raw string) error {
+	if len(raw) > maxURL {
+		return fmt.Errorf("%w: URL of %d bytes, at most %d are taken", errdefs.Invalid, len(raw), maxURL)
+	}
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w: URL cannot be parsed", errdefs.Invalid)
+	case u.Scheme != "http" && u.Scheme != "https":
+		return fmt.Errorf("%w: only absolute http and https URLs are fetched", errdefs.Invalid)
+	case u.Opaque != "" || u.Hostname() == "":
+		return fmt.Errorf("%w: URL without a host", errdefs.Invalid)
+	case u.User != nil:
+		return fmt.Errorf("%w: URL with user information, send no credentials to a peer", errdefs.Invalid)
+	case u.Fragment != "" || strings.Contains(raw, "#"):
+		return fmt.Errorf("%w: URL with a fragment", errdefs.Invalid)
+	}
+	if port := u.Port(); port != "" {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return fmt.Errorf("%w: URL with a port outside 1 to 65535", errdefs.Invalid)
+		}
+	}
+	return nil
+}
+
+func checkHeaders(fields []*ddmv1.Header) (http.Header, error) {
+	if len(fields) > maxHeaders {
+		return nil, fmt.Errorf("%w: %d headers, at most %d are passed on", errdefs.Invalid, len(fields), maxHeaders)
+	}
+	header, size := make(http.Header, len(fields)), 0
+	for _, f := range fields {
+		name, value := f.GetName(), f.GetValue()
+		size += len(name) + len(value)
+		switch {
+		case size > maxHeaderBytes:
+			return nil, fmt.Errorf("%w: more than %d bytes of headers", errdefs.Invalid, maxHeaderBytes)
+		case !passed(name):
+			return nil, fmt.Errorf("%w: peers pass on User-Agent, Accept, Accept-Language and Referer, no other header", errdefs.Invalid)
+		case !httpguts.ValidHeaderFieldValue(value):
+			return nil, fmt.Errorf("%w: value of header %s", errdefs.Invalid, http.CanonicalHeaderKey(name))
+		}
+		header.Add(name, value)
+	}
+	return header, nil
+}
+
+// checkOpen validates the first order of a stream.
+func checkOpen(o *ddmv1.Open) (origin.Resource, error) {
+	res, err := checkResource(o.GetResource())
+	if err != nil {
+		return origin.Resource{}, err
+	}
+	g := o.GetResource().GetGeneration()
+	switch {
+	case g == nil:
+		return origin.Resource{}, fmt.Errorf("%w: no generation pinned", errdefs.Invalid)
+	case g.GetSize() < 0:
+		return origin.Resource{}, fmt.Errorf("%w: a resource of unknown size is fetched from one source", errdefs.Invalid)
+	case len(g.GetEtag()) > maxValidator, len(g.GetLastModified()) > maxValidator, len(g.GetContentCoding()) > maxValidator:
+		return origin.Resource{}, fmt.Errorf("%w: validator of more than %d bytes", errdefs.Invalid, maxValidator)
+	}
+	res.Gen = origin.GenerationFromProto(g)
+	return res, nil
+}
+
+// checkAssign validates an order against the lanes that were granted and the
+// size that was pinned.
+func checkAssign(a *ddmv1.Assign, lanes int, size int64) (byterange.Range, error) {
+	off, n := a.GetOffset(), a.GetLength()
+	switch {
+	case off < 0 || n < 1 || off > math.MaxInt64-n:
+		return byterange.Range{}, fmt.Errorf("%w: range at %d of %d bytes", errdefs.Invalid, off, n)
+	case off+n > size:
+		return byterange.Range{}, fmt.Errorf("%w: range ends at %d, the resource at %d", errdefs.BadRange, off+n, size)
+	case uint64(a.GetLane()) >= uint64(lanes):
+		return byterange.Range{}, fmt.Errorf("%w: lane %d, granted are %d", errdefs.Busy, a.GetLane(), lanes)
+	}
+	return byterange.Range{Off: off, Len: n}, nil
+}

@@ -1,0 +1,118 @@
+package peer
+
+import (
+	"fmt"
+	"hash/crc32"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc/mem"
+
+	"ddm/internal/errdefs"
+	"ddm/internal/rpc"
+)
+
+const (
+	outboxSize = 4                // events that wait for the stream; a frame is 256 KiB at most
+	sendLimit  = 60 * time.Second // a client that takes no event for so long is cut
+)
+
+// castagnoli is the table of CRC-32C, for which processors have instructions.
+func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
+
+// outbox is the one sender of a stream: whoever has an event puts it in, one
+// goroutine sends. Its bound is what turns a slow client into back-pressure on
+// the origin.
+type outbox struct {
+	queue chan any      // *ddmv1.FetchResponse or *rpc.Frame; closed by end
+	gone  chan struct{} // closed: nothing will be sent any more
+	sent  chan struct{} // closed: run has returned
+	count func(n int)   // told the payload bytes sent
+
+	fail sync.Once
+	err  error // why gone was closed; read it after that only
+}
+
+func newOutbox(count func(n int)) *outbox {
+	return &outbox{
+		queue: make(chan any, outboxSize),
+		gone:  make(chan struct{}),
+		sent:  make(chan struct{}),
+		count: count,
+	}
+}
+
+// put hands an event over and waits while the queue is full. It returns the
+// error that broke the stream, if one did.
+func (o *outbox) put(event any) error {
+	select {
+	case <-o.gone:
+		free(event)
+		return o.err
+	default:
+	}
+	select {
+	case <-o.gone:
+		free(event)
+		return o.err
+	case o.queue <- event:
+		return nil
+	}
+}
+
+// data sends bytes of an assignment. It takes over buf.
+func (o *outbox) data(id uint64, off int64, buf mem.Buffer) error {
+	return o.put(&rpc.Frame{
+		Assignment: id,
+		Offset:     off,
+		CRC32C:     crc32.Checksum(buf.ReadOnlyData(), castagnoli()),
+		Payload:    mem.BufferSlice{buf},
+	})
+}
+
+// abort makes every put fail with err. The first one counts.
+func (o *outbox) abort(err error) {
+	o.fail.Do(func() {
+		o.err = err
+		close(o.gone)
+	})
+}
+
+// end says that nothing will be put any more; run sends what waits, unless
+// the outbox was aborted, and returns.
+func (o *outbox) end() { close(o.queue) }
+
+// run sends until end. A send that takes longer than sendLimit aborts the
+// outbox, as an error of send does.
+func (o *outbox) run(send func(event any) error) {
+	defer close(o.sent)
+	slow := time.AfterFunc(sendLimit, func() {
+		o.abort(fmt.Errorf("%w: the client took nothing for %v", errdefs.Unavailable, sendLimit))
+	})
+	slow.Stop()
+	for event := range o.queue {
+		select {
+		case <-o.gone:
+			free(event)
+			continue
+		default:
+		}
+		slow.Reset(sendLimit)
+		err := send(event)
+		slow.Stop()
+		if frame, ok := event.(*rpc.Frame); ok && err == nil {
+			o.count(frame.Payload.Len())
+		}
+		free(event)
+		if err != nil {
+			o.abort(err)
+		}
+	}
+}
+
+// free gives back the buffer of a frame.
+func free(event any) {
+	if frame, ok := event.(*rpc.Frame); ok {
+		frame.Payload.Free()
+	}
+}

@@ -1,0 +1,211 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"ddm/test/bench/figure"
+	"ddm/test/lab/netlab"
+)
+
+func linesOf(n int) string {
+	if n == 1 {
+		return "1 line"
+	}
+	return strconv.Itoa(n) + " lines"
+}
+
+// compare runs tools in turn on the client's own line and sets ddm against curl
+// of the same turn.
+func compare(l *lab, name string, size int64, turn int, tools []tool) {
+	all := make(map[string]got)
+	for _, t := range rotate(tools, turn) {
+		g := l.get(t, l.file("plain", size), coarse, patience)
+		l.note(name, t.name, size, g)
+		all[t.name] = g
+		l.Logf("%s, %s: %.3f s, %.2f CPU s/GB", name, t.name, g.seconds, g.cpu/float64(size)*gb)
+	}
+	r := &l.bench.results
+	r.Add(name, ddm, "wall_over_curl", all[ddm].seconds/all["curl"].seconds)
+	r.Add(name, ddm, "cpu_over_curl", all[ddm].cpu/all["curl"].cpu)
+}
+
+func onOwnLine(l *lab) []tool {
+	return []tool{l.ours(), curl(), aria2(1), aria2(16), axel(4)}
+}
+
+// unlimited takes several turns: they are short and the machine is noisy.
+func unlimited(l *lab, name string, round int) {
+	for turn := range 2 {
+		compare(l, name, l.bench.size(1024), 2*round+turn, onOwnLine(l))
+	}
+}
+
+func shaped(l *lab, name string, round int) {
+	compare(l, name, l.bench.size(128), round, onOwnLine(l))
+}
+
+// odd is one source whose connections get 2 MiB/s each, eight of them, when one
+// of those misbehaves.
+func odd(kind string) func(l *lab, name string, round int) {
+	return func(l *lab, name string, round int) {
+		const ideal = 4.2 // 64 MiB at 16 MiB/s and a start; notes give it as the bar
+		size := l.bench.size(64)
+		own := l.ours("-x", "8")
+		tools := []tool{own}
+		if round < rivalRounds {
+			tools = append(tools, aria2(8), axel(8))
+		}
+		for _, t := range rotate(tools, round) {
+			g := l.get(t, l.file(kind, size), fine, rivalPatience)
+			l.note(name, t.name, size, g)
+			l.bench.results.Add(name, t.name, "over_ideal", g.seconds/ideal/float64(size)*(64*mib))
+			l.Logf("%s, %s: %.2f s, %d requests, sent %.1f %%", name, t.name, g.seconds, g.stats.Requests, 100*float64(g.stats.Sent)/float64(size))
+		}
+	}
+}
+
+// limited is an origin that gives 2 MiB/s to a connection, and 503 to the fifth.
+func limited(l *lab, name string, round int) {
+	size := l.bench.size(256)
+	tools := []tool{l.ours()}
+	if round < 1 { // they take a minute each
+		tools = append(tools, aria2(16, "--retry-wait=2", "-m0"), axel(8))
+	}
+	for _, t := range rotate(tools, round) {
+		g := l.get(t, l.file("limit", size), fine, patience)
+		l.note(name, t.name, size, g)
+		l.bench.results.Add(name, t.name, "refused", float64(g.stats.Refused))
+		l.judge(name, t.name, g, float64(size)/(8*mib), 2*mib, size)
+		l.Logf("%s, %s: %d requests, %d refused, at most %d at a time", name, t.name, g.stats.Requests, g.stats.Refused, g.stats.Peak)
+	}
+}
+
+// limitedWithHelpers is the same with three peers: each has its own address.
+func limitedWithHelpers(l *lab, name string, _ int) {
+	size := l.bench.size(256)
+	l.setPeers(peerNames(3)...)
+	g := l.get(l.ours(), l.file("limit", size), fine, patience)
+	l.note(name, ddm, size, g)
+	l.bench.results.Add(name, ddm, "refused", float64(g.stats.Refused))
+	l.judge(name, ddm, g, float64(size)/(32*mib), 2*mib, size)
+	l.Logf("%s: %d requests, %d refused, at most %d at a time", name, g.stats.Requests, g.stats.Refused, g.stats.Peak)
+}
+
+// relay brings a file through one peer over a LAN as fast as the machine,
+// against a relay that does nothing else.
+func relay(l *lab, name string, round int) {
+	size := l.bench.size(1024)
+	raw := l.start("p2", "rawrelay", "peer", ":9000")
+	l.until("the raw relay listens", func() bool { return strings.Contains(raw.stderr.String(), "ready") })
+	l.setPeers("p1")
+	floor := tool{name: "raw TCP", program: l.bench.program("rawrelay"), args: func(dir, name, url string) []string {
+		return []string{"client", l.net.Host("p2").IP + ":9000", filepath.Join(dir, name), url}
+	}}
+	ways := []struct {
+		tool
+		through *process
+	}{{l.ours("--no-local"), l.peers["p1"]}, {floor, raw}}
+	r := &l.bench.results
+	for turn := range 2 {
+		wall, cpu := make(map[string]float64), make(map[string]float64)
+		for _, w := range rotate(ways, round+turn) {
+			before, err := w.through.cpu()
+			l.check(err)
+			g := l.get(w.tool, l.file("plain", size), coarse, patience)
+			after, err := w.through.cpu()
+			l.check(err)
+			client := g.cpu
+			g.cpu += (after - before).Seconds()
+			l.note(name, w.name, size, g)
+			r.Add(name, w.name, "client_cpu_s_per_gb", client/float64(size)*gb)
+			r.Add(name, w.name, "peer_cpu_s_per_gb", (after-before).Seconds()/float64(size)*gb)
+			wall[w.name], cpu[w.name] = g.seconds, g.cpu
+			l.Logf("%s, %s: %.3f s, CPU s/GB: client %.3f + peer %.3f", name, w.name, g.seconds, client/float64(size)*gb, (after-before).Seconds()/float64(size)*gb)
+		}
+		r.Add(name, ddm, "cpu_over_raw", cpu[ddm]/cpu[floor.name])
+		r.Add(name, ddm, "speed_over_raw", wall[floor.name]/wall[ddm])
+	}
+}
+
+// twoLineLab gives the client a second line to the origin.
+func twoLineLab(s *scope) *lab {
+	l := newLab(s, fleet(30*netlab.Mbit)...)
+	const line, address, gateway = "w9", "10.98.9.2/30", "10.98.9.1"
+	l.onOrigin("ip", "link", "add", line, "type", "veth", "peer", "name", "wan2", "netns", l.namespaces["client"])
+	l.onOrigin("ip", "addr", "add", gateway+"/30", "dev", line)
+	l.onOrigin("ip", "link", "set", line, "up")
+	for _, args := range [][]string{
+		{"addr", "add", address, "dev", "wan2"},
+		{"link", "set", "wan2", "up"},
+		{"route", "add", netlab.OriginAddr, "via", gateway, "metric", "100"},
+	} {
+		if _, err := l.net.Host("client").Output(s.ctx, "ip", args...); err != nil {
+			s.Fatalf("ip %s: %v", strings.Join(args, " "), err)
+		}
+	}
+	l.shape(line, 10*netlab.Mbit)
+	l.measure(way{"wan", "client", "wan"}, way{"wan2", "client", "wan2"})
+	return l
+}
+
+func twoLines(l *lab, name string, _ int) {
+	size := l.bench.size(64)
+	g := l.get(l.ours("--interface", "wan", "--interface", "wan2"), l.file("plain", size), fine, patience)
+	l.note(name, ddm, size, g)
+	l.judge(name, ddm, g, figure.Fluid(float64(size), l.sum("wan", "wan2")), l.rates["wan"], size)
+}
+
+// startTime looks when the first byte of a download is in its file.
+func startTime(l *lab, name string, _ int) {
+	l.setPeers(peerNames(3)...)
+	for range 5 {
+		const size = 8 * mib
+		d := l.begin("client", l.ours(), l.file("plain", size), coarse)
+		first := d.firstByte()
+		g := d.end(patience)
+		l.note(name, ddm, size, g)
+		l.bench.results.Add(name, ddm, "first_byte_ms", first.Seconds()*1000)
+		l.Logf("%s: first byte after %.1f ms", name, first.Seconds()*1000)
+	}
+}
+
+// firstByte waits until the part file holds data: what was only allocated is a
+// hole to SEEK_DATA.
+func (d *download) firstByte() time.Duration {
+	var part *os.File
+	defer func() {
+		if part != nil {
+			part.Close()
+		}
+	}()
+	for time.Since(d.started) < patience {
+		if part == nil {
+			entries, err := fs.Glob(os.DirFS(d.dir), ".*.ddm-part")
+			d.lab.check(err)
+			if len(entries) > 0 {
+				part, err = os.Open(filepath.Join(d.dir, entries[0]))
+				if err != nil && !os.IsNotExist(err) {
+					d.lab.Fatal(err)
+				}
+			}
+		}
+		if part != nil {
+			if _, err := part.Seek(0, unix.SEEK_DATA); err == nil {
+				return time.Since(d.started)
+			}
+		}
+		time.Sleep(200 * time.Microsecond)
+	}
+	d.lab.Fatal(fmt.Errorf("no byte within %v", patience))
+	return 0
+}

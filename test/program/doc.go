@@ -1,0 +1,4 @@
+//go:build !unix
+
+// Package program runs the three programs for tests, on systems with signals.
+package program
