@@ -165,11 +165,21 @@ func (e linesChanged) handle(l *loop) error {
 					r.cancel(id)
 				}
 			}
-			l.removeRow(r, cmp.Or(r.why, "the peer closed this line"))
+			l.removeRow(r, whyClosed(e.lines, r.line))
 		}
 	}
 	l.join(e.peer)
 	return nil
+}
+
+// whyClosed is what a peer says of a line that it no longer offers.
+func whyClosed(list []*ddmv1.Line, id uint32) string {
+	for _, line := range list {
+		if line.GetId() == id && line.GetClosedBecause() != nil {
+			return errdefs.FromFailure(line.GetClosedBecause()).Error()
+		}
+	}
+	return "the peer closed this line"
 }
 
 // checkLines judges what a peer says of its lines.

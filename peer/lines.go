@@ -33,10 +33,14 @@ func protoLines(all []lines.Line, limit int64) []*ddmv1.Line {
 		if own <= 0 || limit > 0 && limit < own {
 			own = limit
 		}
-		out = append(out, &ddmv1.Line{
+		line := &ddmv1.Line{
 			Id: l.ID, Name: l.Name, LimitBytesPerSecond: max(own, 0), Closed: l.Closed != nil,
 			Metered: l.Spec.Metered > 0, MeteredShare: l.Spec.Metered,
-		})
+		}
+		if line.Closed {
+			line.ClosedBecause = errdefs.ToFailure(closed(l))
+		}
+		out = append(out, line)
 	}
 	return out
 }

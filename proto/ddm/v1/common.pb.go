@@ -214,7 +214,9 @@ type Line struct {
 	Closed bool `protobuf:"varint,5,opt,name=closed,proto3" json:"closed,omitempty"`
 	// With metered: the share by which the line must shorten a download to be
 	// used for it, from 0 to 1 (0.2: a fifth); 0: the client's default.
-	MeteredShare  float64 `protobuf:"fixed64,6,opt,name=metered_share,json=meteredShare,proto3" json:"metered_share,omitempty"`
+	MeteredShare float64 `protobuf:"fixed64,6,opt,name=metered_share,json=meteredShare,proto3" json:"metered_share,omitempty"`
+	// With closed: why, as far as clients may know. Trackers do not pass it on.
+	ClosedBecause *Failure `protobuf:"bytes,7,opt,name=closed_because,json=closedBecause,proto3" json:"closed_because,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -289,6 +291,13 @@ func (x *Line) GetMeteredShare() float64 {
 		return x.MeteredShare
 	}
 	return 0
+}
+
+func (x *Line) GetClosedBecause() *Failure {
+	if x != nil {
+		return x.ClosedBecause
+	}
+	return nil
 }
 
 // Load says how busy a peer is. Zero values mean idle.
@@ -512,14 +521,15 @@ const file_ddm_v1_common_proto_rawDesc = "" +
 	"\x13ddm/v1/common.proto\x12\x06ddm.v1\x1a\x1egoogle/protobuf/duration.proto\"E\n" +
 	"\x05Hello\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\"\n" +
-	"\fcapabilities\x18\x02 \x03(\tR\fcapabilities\"\xb6\x01\n" +
+	"\fcapabilities\x18\x02 \x03(\tR\fcapabilities\"\xee\x01\n" +
 	"\x04Line\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\rR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x123\n" +
 	"\x16limit_bytes_per_second\x18\x03 \x01(\x03R\x13limitBytesPerSecond\x12\x18\n" +
 	"\ametered\x18\x04 \x01(\bR\ametered\x12\x16\n" +
 	"\x06closed\x18\x05 \x01(\bR\x06closed\x12#\n" +
-	"\rmetered_share\x18\x06 \x01(\x01R\fmeteredShare\"\xaf\x01\n" +
+	"\rmetered_share\x18\x06 \x01(\x01R\fmeteredShare\x126\n" +
+	"\x0eclosed_because\x18\a \x01(\v2\x0f.ddm.v1.FailureR\rclosedBecause\"\xaf\x01\n" +
 	"\x04Load\x12/\n" +
 	"\x13running_assignments\x18\x01 \x01(\rR\x12runningAssignments\x12'\n" +
 	"\x0fmax_assignments\x18\x02 \x01(\rR\x0emaxAssignments\x12\x18\n" +
@@ -578,13 +588,14 @@ var file_ddm_v1_common_proto_goTypes = []any{
 	(*durationpb.Duration)(nil), // 6: google.protobuf.Duration
 }
 var file_ddm_v1_common_proto_depIdxs = []int32{
-	0, // 0: ddm.v1.Failure.kind:type_name -> ddm.v1.FailureKind
-	6, // 1: ddm.v1.Failure.retry_after:type_name -> google.protobuf.Duration
-	2, // [2:2] is the sub-list for method output_type
-	2, // [2:2] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	5, // 0: ddm.v1.Line.closed_because:type_name -> ddm.v1.Failure
+	0, // 1: ddm.v1.Failure.kind:type_name -> ddm.v1.FailureKind
+	6, // 2: ddm.v1.Failure.retry_after:type_name -> google.protobuf.Duration
+	3, // [3:3] is the sub-list for method output_type
+	3, // [3:3] is the sub-list for method input_type
+	3, // [3:3] is the sub-list for extension type_name
+	3, // [3:3] is the sub-list for extension extendee
+	0, // [0:3] is the sub-list for field type_name
 }
 
 func init() { file_ddm_v1_common_proto_init() }
