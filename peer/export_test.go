@@ -5,5 +5,6 @@ var (
 	CheckURL    = checkURL
 	CheckOpen   = checkOpen
 	CheckAssign = checkAssign
+	CheckMirror = checkMirror
 	PublicURL   = publicURL
 )

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
-	"strings"
 	"sync"
 	"time"
 
@@ -16,9 +14,7 @@ import (
 
 	"ddm/internal/byterange"
 	"ddm/internal/errdefs"
-	"ddm/internal/lines"
 	"ddm/internal/origin"
-	"ddm/internal/rpc"
 	"ddm/internal/transfer"
 	ddmv1 "ddm/proto/ddm/v1"
 )
@@ -119,43 +115,28 @@ func awaitOpen(ctx context.Context, orders <-chan received) (origin.Resource, er
 // fetch is one stream: the Sink of its runners.
 type fetch struct {
 	service   *service
-	resource  origin.Resource
+	targets   []*target // by their index in Assign; owned by serve
 	lanes     int
-	origin    string // host:port, for admission and logs
 	admission *admission
 	metrics   *metrics
 	log       hclog.Logger
 	out       *outbox
-	runners   map[uint32]*transfer.Runner // by line, once it is used; owned by serve
-	idle      chan struct{}               // poked when the last assignment ends
-	changed   <-chan struct{}             // closed: the lines are not what the client was told; owned by serve
-	refusing  bool                        // the peer is going away; owned by serve
+	runners   map[way]*transfer.Runner // once it is used; owned by serve
+	idle      chan struct{}            // poked when the last assignment ends
+	changed   <-chan struct{}          // closed: the lines are not what the client was told; owned by serve
+	refusing  bool                     // the peer is going away; owned by serve
 
-	mu      sync.Mutex // guards what follows
-	live    map[uint64]slot
-	slots   map[slot]*use
-	reached bool // the origin was reached and allowed
-	told    bool // why it is not reached was logged
-}
-
-// slot names a lane of a line.
-type slot struct {
-	line uint32
-	lane int
-}
-
-// use counts the assignments on a lane; the lane is admitted while there are any.
-type use struct {
-	n   int
-	end func()
+	mu    sync.Mutex // guards what follows, and of the targets what says so
+	live  map[uint64]slot
+	slots map[slot]*use
 }
 
 func newFetch(s *service, res origin.Resource) *fetch {
 	f := &fetch{
-		service: s, resource: res, lanes: min(maxLanes, s.admission.maxRunning),
-		origin: originOf(res.URL), admission: s.admission, metrics: s.metrics, log: s.log,
+		service: s, targets: []*target{newTarget(res)}, lanes: min(maxLanes, s.admission.maxRunning),
+		admission: s.admission, metrics: s.metrics, log: s.log,
 		out:     newOutbox(s.metrics.sentBytes),
-		runners: make(map[uint32]*transfer.Runner),
+		runners: make(map[way]*transfer.Runner),
 		idle:    make(chan struct{}, 1),
 		live:    make(map[uint64]slot),
 		slots:   make(map[slot]*use),
@@ -165,32 +146,6 @@ func newFetch(s *service, res origin.Resource) *fetch {
 		Hello: s.hello(), Lines: s.protoLines(), MaxLanes: uint32(f.lanes),
 	}}})
 	return f
-}
-
-// runner returns what runs assignments on a line.
-func (f *fetch) runner(l lines.Line) *transfer.Runner {
-	r := f.runners[l.ID]
-	if r == nil {
-		r = transfer.New(transfer.Config{
-			Line: l.Origin, Resource: f.resource, Lanes: f.lanes, Queue: laneQueue,
-			Pool: rpc.Pool(), Observe: f.metrics.fetchedBytes,
-		}, f)
-		f.runners[l.ID] = r
-	}
-	return r
-}
-
-// originOf names the origin of a URL that was checked: host and port.
-func originOf(raw string) string {
-	u, err := url.Parse(raw)
-	if err != nil {
-		return ""
-	}
-	port := u.Port()
-	if port == "" {
-		port = u.Scheme
-	}
-	return strings.ToLower(u.Hostname()) + ":" + port
 }
 
 // serve obeys orders until the stream ends. complete: every assignment has
@@ -246,6 +201,13 @@ func (f *fetch) obey(req *ddmv1.FetchRequest) error {
 			r.Cancel(order.Cancel.GetAssignmentId())
 		}
 		return nil
+	case *ddmv1.FetchRequest_Mirror:
+		res, err := checkMirror(order.Mirror, len(f.targets), f.targets[0].resource.Gen.Size)
+		if err != nil {
+			return err
+		}
+		f.targets = append(f.targets, newTarget(res))
+		return nil
 	case *ddmv1.FetchRequest_Open:
 		return fmt.Errorf("%w: a stream is opened once", errdefs.Invalid)
 	}
@@ -256,7 +218,7 @@ func (f *fetch) runnerOf(id uint64) *transfer.Runner {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if at, ok := f.live[id]; ok {
-		return f.runners[at.line]
+		return f.runners[at.way]
 	}
 	return nil
 }
@@ -273,12 +235,16 @@ func (f *fetch) assign(a *ddmv1.Assign) error {
 	if f.runnerOf(id) != nil {
 		return fmt.Errorf("%w: assignment %d exists already", errdefs.Invalid, id)
 	}
-	rng, err := checkAssign(a, f.lanes, f.resource.Gen.Size)
+	if n := len(f.targets); uint64(a.GetMirror()) >= uint64(n) {
+		return f.reportFailure(id, f.targets[0], fmt.Errorf("%w: mirror %d of %d", errdefs.Invalid, a.GetMirror(), n-1))
+	}
+	to := f.targets[a.GetMirror()]
+	rng, err := checkAssign(a, f.lanes, to.resource.Gen.Size)
 	if err == nil {
-		err = f.start(id, slot{line: a.GetLineId(), lane: int(a.GetLane())}, rng)
+		err = f.start(id, slot{way{a.GetLineId(), to}, int(a.GetLane())}, rng)
 	}
 	if err != nil {
-		return f.reportFailure(id, err)
+		return f.reportFailure(id, to, err)
 	}
 	return nil
 }
@@ -294,53 +260,17 @@ func (f *fetch) start(id uint64, at slot, rng byterange.Range) error {
 	if err := f.acquire(id, at); err != nil {
 		return err
 	}
-	if err := f.runner(line).Assign(id, at.lane, rng); err != nil {
+	if err := f.runner(line, at.target).Assign(id, at.lane, rng); err != nil {
 		f.release(id)
 		return err
 	}
 	return nil
 }
 
-// acquire counts an assignment on its lane; the first one has to be admitted.
-func (f *fetch) acquire(id uint64, at slot) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	u := f.slots[at]
-	if u == nil {
-		end, err := f.admission.start(f.origin)
-		if err != nil {
-			return err
-		}
-		u = &use{end: end}
-		f.slots[at] = u
-	}
-	u.n++
-	f.live[id] = at
-	return nil
-}
-
-func (f *fetch) release(id uint64) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	at := f.live[id]
-	delete(f.live, id)
-	u := f.slots[at]
-	if u.n--; u.n == 0 {
-		u.end()
-		delete(f.slots, at)
-	}
-	if len(f.live) == 0 {
-		select {
-		case f.idle <- struct{}{}:
-		default:
-		}
-	}
-}
-
 // Started implements transfer.Sink.
 func (f *fetch) Started(id uint64, seen *origin.Reply) {
 	f.mu.Lock()
-	f.reached = true
+	f.live[id].target.reached = true
 	f.mu.Unlock()
 	f.emit(&ddmv1.FetchResponse{Event: &ddmv1.FetchResponse_Started{Started: &ddmv1.Started{
 		AssignmentId: id, Generation: origin.GenerationToProto(seen.Gen), FirstByte: durationpb.New(seen.FirstByte),
@@ -353,16 +283,16 @@ func (f *fetch) Data(id uint64, off int64, buf mem.Buffer) error { return f.out.
 // Ended implements transfer.Sink. The lane is free before the client hears of
 // it: its next order must find it so.
 func (f *fetch) Ended(id uint64, err error) {
-	f.release(id)
+	to := f.release(id)
 	if err == nil {
 		f.emit(&ddmv1.FetchResponse{Event: &ddmv1.FetchResponse_Done{Done: &ddmv1.Done{AssignmentId: id}}})
 		return
 	}
-	_ = f.reportFailure(id, err) // a broken stream is seen by serve
+	_ = f.reportFailure(id, to, err) // a broken stream is seen by serve
 }
 
 // reportFailure sends Failed. Its error is the stream's.
-func (f *fetch) reportFailure(id uint64, err error) error {
+func (f *fetch) reportFailure(id uint64, to *target, err error) error {
 	if errors.Is(err, context.Canceled) { // on the client's order
 		return f.out.put(&ddmv1.FetchResponse{Event: &ddmv1.FetchResponse_Failed{Failed: &ddmv1.Failed{
 			AssignmentId: id, Failure: errdefs.ToFailure(fmt.Errorf("%w: cancelled", errdefs.Unavailable)),
@@ -374,23 +304,23 @@ func (f *fetch) reportFailure(id uint64, err error) error {
 		seen = origin.GenerationToProto(changed.Seen)
 	}
 	return f.out.put(&ddmv1.FetchResponse{Event: &ddmv1.FetchResponse_Failed{Failed: &ddmv1.Failed{
-		AssignmentId: id, Failure: errdefs.ToFailure(f.public(err)), Seen: seen,
+		AssignmentId: id, Failure: errdefs.ToFailure(f.public(to, err)), Seen: seen,
 	}}})
 }
 
 // public returns what a client may know of err; the log gets the rest, once
-// per stream where it is hidden.
-func (f *fetch) public(err error) error {
+// per target where it is hidden.
+func (f *fetch) public(to *target, err error) error {
 	f.mu.Lock()
-	shown, hidden := conceal(err, f.reached)
-	first := hidden && !f.told
-	f.told = f.told || hidden
+	shown, hidden := conceal(err, to.reached)
+	first := hidden && !to.told
+	to.told = to.told || hidden
 	f.mu.Unlock()
 	level := hclog.Debug
 	if first {
 		level = hclog.Info
 	}
-	f.log.Log(level, "assignment failed", "origin", f.origin, "reason", detail(err))
+	f.log.Log(level, "assignment failed", "origin", to.origin, "reason", detail(err))
 	return shown
 }
 

@@ -59,6 +59,44 @@ func TestFetch(t *testing.T) {
 	})
 }
 
+// TestMirrors: an assignment goes to the URL that it names, held to that
+// one's own generation; that one is out of reach says nothing of another.
+func TestMirrors(t *testing.T) {
+	file := origintest.NewFile(4<<20, 1)
+	tagged := file
+	tagged.ETag = `"elsewhere"`
+	files := map[string]origintest.File{"/f": file, "/g": tagged}
+	inBubble(t, peer.Config{}, files, func(t *testing.T, w *world) {
+		s := w.open(urlOf("/f"), file)
+		if !slices.Contains(s.opened.GetHello().GetCapabilities(), "mirrors") {
+			t.Error("the peer does not say that it takes mirrors")
+		}
+		s.mirror(1, urlOf("/g"), tagged)
+		s.mirror(2, "http://"+privateHost+"/f", file)
+		s.assign(1, 0, 0, 1<<20)
+		s.assignMirror(2, 1, 1<<20, 3<<20)
+		s.assignMirror(3, 2, 0, 1<<20)
+		s.assignMirror(4, 3, 0, 1<<20)
+		s.await(1, 2, 3, 4)
+		s.want(1, none, 1<<20)
+		s.want(2, none, 3<<20)
+		s.want(3, refused, 0)
+		s.want(4, invalid, 0)
+		if g := s.started[2].GetGeneration(); g.GetEtag() != tagged.ETag {
+			t.Errorf("the mirror started with generation %v", g)
+		}
+		s.assignMirror(5, 1, 0, 1<<20)
+		s.assignMirror(6, 2, 0, 1<<20)
+		s.await(5, 6)
+		s.want(5, none, 1<<20)
+		s.want(6, refused, 0)
+		s.mirror(4, urlOf("/f"), file) // 3 is missing
+		if err := s.rest(); errdefs.KindOf(err) != errdefs.Invalid {
+			t.Errorf("a gap in the numbers ends the stream with %v", err)
+		}
+	})
+}
+
 func TestHalfClosedStreamFinishesItsWork(t *testing.T) {
 	file := origintest.NewFile(1<<20, 1).With(origintest.Fault{Rate: 100 << 10})
 	inBubble(t, peer.Config{}, one(file), func(t *testing.T, w *world) {

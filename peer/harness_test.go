@@ -190,6 +190,20 @@ func (s *stream) assignLine(id uint64, line uint32, off, length int64) {
 	}}})
 }
 
+// assignMirror is assign on lane 0 for another URL than Open's.
+func (s *stream) assignMirror(id uint64, mirror uint32, off, length int64) {
+	s.t.Helper()
+	s.off[id] = off
+	s.say(&ddmv1.FetchRequest{Order: &ddmv1.FetchRequest_Assign{Assign: &ddmv1.Assign{
+		AssignmentId: id, Mirror: mirror, Offset: off, Length: length,
+	}}})
+}
+
+func (s *stream) mirror(index uint32, url string, f origintest.File) {
+	s.t.Helper()
+	s.say(&ddmv1.FetchRequest{Order: &ddmv1.FetchRequest_Mirror{Mirror: &ddmv1.Mirror{Index: index, Resource: openOf(url, f).GetResource()}}})
+}
+
 func (s *stream) shrink(id uint64, end int64) {
 	s.t.Helper()
 	s.say(&ddmv1.FetchRequest{Order: &ddmv1.FetchRequest_Shrink{Shrink: &ddmv1.Shrink{AssignmentId: id, End: end}}})

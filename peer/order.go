@@ -22,6 +22,7 @@ const (
 	maxHeaders     = 8
 	maxHeaderBytes = 16 << 10 // all names and values together
 	maxValidator   = 1 << 10  // an entity tag, a date, a coding
+	maxMirrors     = 15       // of a stream, besides the URL of its Open
 )
 
 // passed names the request headers that a client may set: none of them carries
@@ -100,11 +101,31 @@ func checkHeaders(fields []*ddmv1.Header) (http.Header, error) {
 
 // checkOpen validates the first order of a stream.
 func checkOpen(o *ddmv1.Open) (origin.Resource, error) {
-	res, err := checkResource(o.GetResource())
+	return checkPinned(o.GetResource())
+}
+
+// checkMirror validates a further URL of a stream that has n of them, with
+// Open's, for a resource of so many bytes.
+func checkMirror(m *ddmv1.Mirror, n int, size int64) (origin.Resource, error) {
+	res, err := checkPinned(m.GetResource())
+	switch {
+	case err != nil:
+		return origin.Resource{}, err
+	case n > maxMirrors || uint64(m.GetIndex()) != uint64(n):
+		return origin.Resource{}, fmt.Errorf("%w: mirror %d after %d, at most %d are taken", errdefs.Invalid, m.GetIndex(), n-1, maxMirrors)
+	case res.Gen.Size != size:
+		return origin.Resource{}, fmt.Errorf("%w: a mirror of another length", errdefs.Invalid)
+	}
+	return res, nil
+}
+
+// checkPinned validates a resource and its generation.
+func checkPinned(r *ddmv1.Resource) (origin.Resource, error) {
+	res, err := checkResource(r)
 	if err != nil {
 		return origin.Resource{}, err
 	}
-	g := o.GetResource().GetGeneration()
+	g := r.GetGeneration()
 	switch {
 	case g == nil:
 		return origin.Resource{}, fmt.Errorf("%w: no generation pinned", errdefs.Invalid)

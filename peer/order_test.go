@@ -147,6 +147,34 @@ func FuzzOpen(f *testing.F) {
 }
 
 // FuzzAssign: what passes lies within the resource and the grant.
+func TestCheckMirror(t *testing.T) {
+	mirror := func(index uint32, url string, size int64) *ddmv1.Mirror {
+		return &ddmv1.Mirror{Index: index, Resource: &ddmv1.Resource{Url: url, Generation: &ddmv1.Generation{Size: size}}}
+	}
+	const good = "http://b.example/f"
+	for _, tc := range []struct {
+		name string
+		m    *ddmv1.Mirror
+		n    int
+		ok   bool
+	}{
+		{"the first", mirror(1, good, 5), 1, true},
+		{"the last", mirror(15, good, 5), 15, true},
+		{"one too many", mirror(16, good, 5), 16, false},
+		{"none", nil, 1, false},
+		{"Open's number", mirror(0, good, 5), 1, false},
+		{"a gap", mirror(2, good, 5), 1, false},
+		{"another length", mirror(1, good, 6), 1, false},
+		{"no length", mirror(1, good, -1), 1, false},
+		{"a secret", mirror(1, "http://me:pw@b.example/f", 5), 1, false},
+	} {
+		res, err := peer.CheckMirror(tc.m, tc.n, 5)
+		if tc.ok != (err == nil) || !tc.ok && !errors.Is(err, errdefs.Invalid) || tc.ok && res.URL != good {
+			t.Errorf("%s: %v, %v", tc.name, res.URL, err)
+		}
+	}
+}
+
 func FuzzAssign(f *testing.F) {
 	f.Add(uint64(1), uint32(0), uint32(0), int64(0), int64(1), int64(1))
 	f.Add(uint64(0), uint32(math.MaxUint32), uint32(math.MaxUint32), int64(math.MaxInt64), int64(math.MaxInt64), int64(math.MaxInt64))

@@ -92,7 +92,9 @@ type service struct {
 	streams   sync.WaitGroup // goroutines of streams
 }
 
-func (s *service) hello() *ddmv1.Hello       { return &ddmv1.Hello{Version: s.version} }
+func (s *service) hello() *ddmv1.Hello {
+	return &ddmv1.Hello{Version: s.version, Capabilities: []string{"mirrors"}}
+}
 func (s *service) protoLines() []*ddmv1.Line { return protoLines(s.lines.Lines(), s.limit) }
 
 // New opens the listeners and the lines and reads the peer's id. Nothing is

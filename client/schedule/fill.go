@@ -108,7 +108,7 @@ func (s *Scheduler) fillSource(src *source) {
 }
 
 func (s *Scheduler) mayAssign(src *source) bool {
-	return src.usable(s.now) && !src.pausing && !src.sparedNow(s.now) && s.now >= s.holdUntil && !s.Complete()
+	return src.usable(s.now) && !src.pausing && !src.sparedNow(s.now) && s.now >= s.held[src.origin].until && !s.Complete()
 }
 
 // wantsMore reports whether the lane should be given a further range: one

@@ -109,8 +109,8 @@ func (s *Scheduler) judge(a *assignment, how Outcome, wait time.Duration, brough
 }
 
 // refused halves the lanes, or, if others of the source run, settles on those.
-// A wait that the origin asks for binds the source; it binds the download when
-// the own line or two sources report it.
+// A wait that the origin asks for binds the source; it binds all sources of that
+// origin when the own line or two of them report it.
 func (s *Scheduler) refused(src *source, wait time.Duration) {
 	working := 0
 	for _, l := range src.lanes {
@@ -133,10 +133,19 @@ func (s *Scheduler) refused(src *source, wait time.Duration) {
 	}
 	till := s.now + wait
 	src.hold = max(src.hold, till)
-	if src.local || (s.heldTill > s.now && s.heldBy != src.id) {
-		s.holdUntil = max(s.holdUntil, min(till, s.now+maxCoolDown))
+	h := s.held[src.origin]
+	if src.local || (h.till > s.now && h.by != src.id) {
+		h.until = max(h.until, min(till, s.now+maxCoolDown))
 	}
-	s.heldBy, s.heldTill = src.id, till
+	h.by, h.till = src.id, till
+	s.held[src.origin] = h
+}
+
+// hold is an origin that asked to be left alone.
+type hold struct {
+	until time.Duration // by everybody
+	by    SourceID      // who reported the newest wait
+	till  time.Duration // and until when
 }
 
 // setWidth changes how many lanes get work. Lanes beyond finish what runs and

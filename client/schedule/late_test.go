@@ -103,3 +103,28 @@ func TestAskedToWait(t *testing.T) {
 		}
 	}
 }
+
+// TestOneOriginAsksToWait: the wait that the own line is asked for binds all
+// who fetch from that origin, and nobody who fetches from another.
+func TestOneOriginAsksToWait(t *testing.T) {
+	t.Parallel()
+	s := schedule.New(schedule.Config{Size: 64 * mib}, byterange.Set{})
+	s.Join(0, schedule.Source{ID: 1, Local: true})
+	first := assigned(s)
+	s.Ended(0, first[0].ID, schedule.Busy, time.Minute)
+	assigned(s)
+	s.Join(0, schedule.Source{ID: 2})            // a peer's line to the same origin
+	s.Join(0, schedule.Source{ID: 3, Origin: 1}) // and one to a mirror
+	got := map[schedule.SourceID]int{}
+	for now := time.Duration(0); now < 10*time.Second; now += 100 * time.Millisecond {
+		s.Tick(now)
+		for _, a := range assigned(s) {
+			got[a.Source]++
+			s.Received(now, a.ID, a.Range)
+			s.Ended(now, a.ID, schedule.OK, 0)
+		}
+	}
+	if got[1]+got[2] > 0 || got[3] == 0 {
+		t.Errorf("assignments by source %v, want some for 3 and none for the others", got)
+	}
+}

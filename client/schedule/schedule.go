@@ -120,10 +120,8 @@ type Scheduler struct {
 	// slowestStart is the longest that a source takes from a request to its
 	// first byte: what a new source, too, may need.
 	slowestStart time.Duration
-	lanes        int           // that get work, at the last tick
-	holdUntil    time.Duration // the origin asked everybody to wait
-	heldBy       SourceID      // who reported the first wait
-	heldTill     time.Duration // and until when
+	lanes        int          // that get work, at the last tick
+	held         map[int]hold // by origin
 	trial        trial
 	orphans      bool // bytes were given back that somebody had begun to bring
 
@@ -150,7 +148,7 @@ func New(cfg Config, have byterange.Set) *Scheduler {
 	cfg.Target = orDefault(cfg.Target, 2*time.Second)
 	s := &Scheduler{
 		cfg: cfg, done: have.Clone(),
-		sources: map[SourceID]*source{}, live: map[AssignmentID]*assignment{}, ghosts: map[AssignmentID]*source{},
+		held: map[int]hold{}, sources: map[SourceID]*source{}, live: map[AssignmentID]*assignment{}, ghosts: map[AssignmentID]*source{},
 	}
 	for r := range have.Missing(byterange.Range{Len: cfg.Size}) {
 		s.todo.Add(r)
@@ -190,6 +188,9 @@ type Source struct {
 	ID    SourceID
 	Lanes int  // that it grants at most; 0: 1
 	Local bool // this machine's own line
+	// Origin numbers the server that it fetches from: what one says of its
+	// load binds nobody who fetches from another.
+	Origin int
 	// Metered: every byte costs, so it is used only if it shortens the
 	// download by more than this share (0.2: a fifth); 0: it is not metered.
 	Metered float64

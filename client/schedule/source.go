@@ -157,12 +157,13 @@ func seconds(s float64) time.Duration {
 
 // source is anything that ranges can be fetched from.
 type source struct {
-	id    SourceID
-	local bool
-	lanes []*lane
-	width int   // lanes in use: those with a smaller index get work
-	grant int64 // slow start: the next range's bytes
-	bytes int64
+	id     SourceID
+	local  bool
+	origin int // the server that it fetches from
+	lanes  []*lane
+	width  int   // lanes in use: those with a smaller index get work
+	grant  int64 // slow start: the next range's bytes
+	bytes  int64
 
 	lastByte time.Duration // or since it had nothing to do, if later
 	latency  time.Duration // from asking to the first byte, smoothed; 0: unknown
@@ -192,7 +193,7 @@ type source struct {
 }
 
 func newSource(j Source, lanes int, now time.Duration) *source {
-	src := &source{id: j.ID, local: j.Local, metered: j.Metered, joined: now, width: 1, latency: j.Latency, grant: firstGrant(j.Latency), state: Idle}
+	src := &source{id: j.ID, local: j.Local, origin: j.Origin, metered: j.Metered, joined: now, width: 1, latency: j.Latency, grant: firstGrant(j.Latency), state: Idle}
 	for i := range lanes {
 		src.lanes = append(src.lanes, &lane{src: src, index: i})
 	}

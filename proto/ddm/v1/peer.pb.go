@@ -155,6 +155,7 @@ type FetchRequest struct {
 	//	*FetchRequest_Assign
 	//	*FetchRequest_Shrink
 	//	*FetchRequest_Cancel
+	//	*FetchRequest_Mirror
 	Order         isFetchRequest_Order `protobuf_oneof:"order"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -233,6 +234,15 @@ func (x *FetchRequest) GetCancel() *Cancel {
 	return nil
 }
 
+func (x *FetchRequest) GetMirror() *Mirror {
+	if x != nil {
+		if x, ok := x.Order.(*FetchRequest_Mirror); ok {
+			return x.Mirror
+		}
+	}
+	return nil
+}
+
 type isFetchRequest_Order interface {
 	isFetchRequest_Order()
 }
@@ -257,6 +267,12 @@ type FetchRequest_Cancel struct {
 	Cancel *Cancel `protobuf:"bytes,4,opt,name=cancel,proto3,oneof"`
 }
 
+type FetchRequest_Mirror struct {
+	// Name a further URL of the resource. Only for a peer whose Hello names
+	// the capability "mirrors"; another one ends the stream as INVALID.
+	Mirror *Mirror `protobuf:"bytes,5,opt,name=mirror,proto3,oneof"`
+}
+
 func (*FetchRequest_Open) isFetchRequest_Order() {}
 
 func (*FetchRequest_Assign) isFetchRequest_Order() {}
@@ -264,6 +280,8 @@ func (*FetchRequest_Assign) isFetchRequest_Order() {}
 func (*FetchRequest_Shrink) isFetchRequest_Order() {}
 
 func (*FetchRequest_Cancel) isFetchRequest_Order() {}
+
+func (*FetchRequest_Mirror) isFetchRequest_Order() {}
 
 // Open binds the stream to a resource.
 type Open struct {
@@ -320,6 +338,64 @@ func (x *Open) GetResource() *Resource {
 	return nil
 }
 
+// Mirror names a further URL under which the content of Open's resource is
+// served. It is judged as that one is: the operator's policy, redirects from
+// its own URL, replies against its own generation.
+type Mirror struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its number: 1 for the first Mirror of the stream, then 2, up to 15. Another
+	// number is INVALID and ends the stream.
+	Index uint32 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	// What to fetch. The size of its generation is that of Open's.
+	Resource      *Resource `protobuf:"bytes,2,opt,name=resource,proto3" json:"resource,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Mirror) Reset() {
+	*x = Mirror{}
+	mi := &file_ddm_v1_peer_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Mirror) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Mirror) ProtoMessage() {}
+
+func (x *Mirror) ProtoReflect() protoreflect.Message {
+	mi := &file_ddm_v1_peer_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Mirror.ProtoReflect.Descriptor instead.
+func (*Mirror) Descriptor() ([]byte, []int) {
+	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Mirror) GetIndex() uint32 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *Mirror) GetResource() *Resource {
+	if x != nil {
+		return x.Resource
+	}
+	return nil
+}
+
 // Assign orders a range. Assignments of one lane run one after another, in
 // the order in which they came; lanes run side by side.
 type Assign struct {
@@ -334,14 +410,16 @@ type Assign struct {
 	// First byte.
 	Offset int64 `protobuf:"varint,4,opt,name=offset,proto3" json:"offset,omitempty"`
 	// Bytes; at least 1.
-	Length        int64 `protobuf:"varint,5,opt,name=length,proto3" json:"length,omitempty"`
+	Length int64 `protobuf:"varint,5,opt,name=length,proto3" json:"length,omitempty"`
+	// The Mirror to fetch from; 0: Open's resource. An unknown one is INVALID.
+	Mirror        uint32 `protobuf:"varint,6,opt,name=mirror,proto3" json:"mirror,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Assign) Reset() {
 	*x = Assign{}
-	mi := &file_ddm_v1_peer_proto_msgTypes[4]
+	mi := &file_ddm_v1_peer_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -353,7 +431,7 @@ func (x *Assign) String() string {
 func (*Assign) ProtoMessage() {}
 
 func (x *Assign) ProtoReflect() protoreflect.Message {
-	mi := &file_ddm_v1_peer_proto_msgTypes[4]
+	mi := &file_ddm_v1_peer_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -366,7 +444,7 @@ func (x *Assign) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Assign.ProtoReflect.Descriptor instead.
 func (*Assign) Descriptor() ([]byte, []int) {
-	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{4}
+	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Assign) GetAssignmentId() uint64 {
@@ -404,6 +482,13 @@ func (x *Assign) GetLength() int64 {
 	return 0
 }
 
+func (x *Assign) GetMirror() uint32 {
+	if x != nil {
+		return x.Mirror
+	}
+	return 0
+}
+
 // Shrink moves the end of a waiting or running assignment down. A new end
 // at or below what was already sent ends it with Done. A shrink of an unknown
 // or ended assignment is ignored: it crossed the Done.
@@ -419,7 +504,7 @@ type Shrink struct {
 
 func (x *Shrink) Reset() {
 	*x = Shrink{}
-	mi := &file_ddm_v1_peer_proto_msgTypes[5]
+	mi := &file_ddm_v1_peer_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -431,7 +516,7 @@ func (x *Shrink) String() string {
 func (*Shrink) ProtoMessage() {}
 
 func (x *Shrink) ProtoReflect() protoreflect.Message {
-	mi := &file_ddm_v1_peer_proto_msgTypes[5]
+	mi := &file_ddm_v1_peer_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -444,7 +529,7 @@ func (x *Shrink) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Shrink.ProtoReflect.Descriptor instead.
 func (*Shrink) Descriptor() ([]byte, []int) {
-	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{5}
+	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Shrink) GetAssignmentId() uint64 {
@@ -472,7 +557,7 @@ type Cancel struct {
 
 func (x *Cancel) Reset() {
 	*x = Cancel{}
-	mi := &file_ddm_v1_peer_proto_msgTypes[6]
+	mi := &file_ddm_v1_peer_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -484,7 +569,7 @@ func (x *Cancel) String() string {
 func (*Cancel) ProtoMessage() {}
 
 func (x *Cancel) ProtoReflect() protoreflect.Message {
-	mi := &file_ddm_v1_peer_proto_msgTypes[6]
+	mi := &file_ddm_v1_peer_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -497,7 +582,7 @@ func (x *Cancel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cancel.ProtoReflect.Descriptor instead.
 func (*Cancel) Descriptor() ([]byte, []int) {
-	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{6}
+	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Cancel) GetAssignmentId() uint64 {
@@ -528,7 +613,7 @@ type FetchResponse struct {
 
 func (x *FetchResponse) Reset() {
 	*x = FetchResponse{}
-	mi := &file_ddm_v1_peer_proto_msgTypes[7]
+	mi := &file_ddm_v1_peer_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -540,7 +625,7 @@ func (x *FetchResponse) String() string {
 func (*FetchResponse) ProtoMessage() {}
 
 func (x *FetchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ddm_v1_peer_proto_msgTypes[7]
+	mi := &file_ddm_v1_peer_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -553,7 +638,7 @@ func (x *FetchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchResponse.ProtoReflect.Descriptor instead.
 func (*FetchResponse) Descriptor() ([]byte, []int) {
-	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{7}
+	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *FetchResponse) GetEvent() isFetchResponse_Event {
@@ -646,7 +731,8 @@ type FetchResponse_Done struct {
 }
 
 type FetchResponse_Failed struct {
-	// The assignment ended before its end. What was sent stays valid.
+	// The assignment ended before its end. What was sent stays valid, unless
+	// the failure is BAD_REPLY.
 	Failed *Failed `protobuf:"bytes,4,opt,name=failed,proto3,oneof"`
 }
 
@@ -688,7 +774,8 @@ type Opened struct {
 	Hello *Hello `protobuf:"bytes,1,opt,name=hello,proto3" json:"hello,omitempty"`
 	// The lines that may be named in Assign.
 	Lines []*Line `protobuf:"bytes,2,rep,name=lines,proto3" json:"lines,omitempty"`
-	// The most lanes per line that the peer grants this stream.
+	// The most lanes per line, and per Mirror of it, that the peer grants this
+	// stream.
 	MaxLanes      uint32 `protobuf:"varint,3,opt,name=max_lanes,json=maxLanes,proto3" json:"max_lanes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -696,7 +783,7 @@ type Opened struct {
 
 func (x *Opened) Reset() {
 	*x = Opened{}
-	mi := &file_ddm_v1_peer_proto_msgTypes[8]
+	mi := &file_ddm_v1_peer_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -708,7 +795,7 @@ func (x *Opened) String() string {
 func (*Opened) ProtoMessage() {}
 
 func (x *Opened) ProtoReflect() protoreflect.Message {
-	mi := &file_ddm_v1_peer_proto_msgTypes[8]
+	mi := &file_ddm_v1_peer_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -721,7 +808,7 @@ func (x *Opened) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Opened.ProtoReflect.Descriptor instead.
 func (*Opened) Descriptor() ([]byte, []int) {
-	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{8}
+	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Opened) GetHello() *Hello {
@@ -761,7 +848,7 @@ type Started struct {
 
 func (x *Started) Reset() {
 	*x = Started{}
-	mi := &file_ddm_v1_peer_proto_msgTypes[9]
+	mi := &file_ddm_v1_peer_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -773,7 +860,7 @@ func (x *Started) String() string {
 func (*Started) ProtoMessage() {}
 
 func (x *Started) ProtoReflect() protoreflect.Message {
-	mi := &file_ddm_v1_peer_proto_msgTypes[9]
+	mi := &file_ddm_v1_peer_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -786,7 +873,7 @@ func (x *Started) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Started.ProtoReflect.Descriptor instead.
 func (*Started) Descriptor() ([]byte, []int) {
-	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{9}
+	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Started) GetAssignmentId() uint64 {
@@ -829,7 +916,7 @@ type Data struct {
 
 func (x *Data) Reset() {
 	*x = Data{}
-	mi := &file_ddm_v1_peer_proto_msgTypes[10]
+	mi := &file_ddm_v1_peer_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -841,7 +928,7 @@ func (x *Data) String() string {
 func (*Data) ProtoMessage() {}
 
 func (x *Data) ProtoReflect() protoreflect.Message {
-	mi := &file_ddm_v1_peer_proto_msgTypes[10]
+	mi := &file_ddm_v1_peer_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -854,7 +941,7 @@ func (x *Data) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Data.ProtoReflect.Descriptor instead.
 func (*Data) Descriptor() ([]byte, []int) {
-	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{10}
+	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Data) GetAssignmentId() uint64 {
@@ -896,7 +983,7 @@ type Done struct {
 
 func (x *Done) Reset() {
 	*x = Done{}
-	mi := &file_ddm_v1_peer_proto_msgTypes[11]
+	mi := &file_ddm_v1_peer_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -908,7 +995,7 @@ func (x *Done) String() string {
 func (*Done) ProtoMessage() {}
 
 func (x *Done) ProtoReflect() protoreflect.Message {
-	mi := &file_ddm_v1_peer_proto_msgTypes[11]
+	mi := &file_ddm_v1_peer_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -921,7 +1008,7 @@ func (x *Done) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Done.ProtoReflect.Descriptor instead.
 func (*Done) Descriptor() ([]byte, []int) {
-	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{11}
+	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Done) GetAssignmentId() uint64 {
@@ -936,7 +1023,8 @@ type Failed struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Which assignment.
 	AssignmentId uint64 `protobuf:"varint,1,opt,name=assignment_id,json=assignmentId,proto3" json:"assignment_id,omitempty"`
-	// Why, and what to do.
+	// Why, and what to do. BAD_REPLY makes everything void that the assignment
+	// brought: the reply is condemned by what came behind its bytes.
 	Failure *Failure `protobuf:"bytes,2,opt,name=failure,proto3" json:"failure,omitempty"`
 	// What the origin said instead, if the failure is CHANGED.
 	Seen          *Generation `protobuf:"bytes,3,opt,name=seen,proto3" json:"seen,omitempty"`
@@ -946,7 +1034,7 @@ type Failed struct {
 
 func (x *Failed) Reset() {
 	*x = Failed{}
-	mi := &file_ddm_v1_peer_proto_msgTypes[12]
+	mi := &file_ddm_v1_peer_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -958,7 +1046,7 @@ func (x *Failed) String() string {
 func (*Failed) ProtoMessage() {}
 
 func (x *Failed) ProtoReflect() protoreflect.Message {
-	mi := &file_ddm_v1_peer_proto_msgTypes[12]
+	mi := &file_ddm_v1_peer_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -971,7 +1059,7 @@ func (x *Failed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failed.ProtoReflect.Descriptor instead.
 func (*Failed) Descriptor() ([]byte, []int) {
-	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{12}
+	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Failed) GetAssignmentId() uint64 {
@@ -1007,7 +1095,7 @@ type LinesChanged struct {
 
 func (x *LinesChanged) Reset() {
 	*x = LinesChanged{}
-	mi := &file_ddm_v1_peer_proto_msgTypes[13]
+	mi := &file_ddm_v1_peer_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1019,7 +1107,7 @@ func (x *LinesChanged) String() string {
 func (*LinesChanged) ProtoMessage() {}
 
 func (x *LinesChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_ddm_v1_peer_proto_msgTypes[13]
+	mi := &file_ddm_v1_peer_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1032,7 +1120,7 @@ func (x *LinesChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LinesChanged.ProtoReflect.Descriptor instead.
 func (*LinesChanged) Descriptor() ([]byte, []int) {
-	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{13}
+	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *LinesChanged) GetLines() []*Line {
@@ -1053,7 +1141,7 @@ type Draining struct {
 
 func (x *Draining) Reset() {
 	*x = Draining{}
-	mi := &file_ddm_v1_peer_proto_msgTypes[14]
+	mi := &file_ddm_v1_peer_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1065,7 +1153,7 @@ func (x *Draining) String() string {
 func (*Draining) ProtoMessage() {}
 
 func (x *Draining) ProtoReflect() protoreflect.Message {
-	mi := &file_ddm_v1_peer_proto_msgTypes[14]
+	mi := &file_ddm_v1_peer_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1078,7 +1166,7 @@ func (x *Draining) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Draining.ProtoReflect.Descriptor instead.
 func (*Draining) Descriptor() ([]byte, []int) {
-	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{14}
+	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Draining) GetGrace() *durationpb.Duration {
@@ -1099,7 +1187,7 @@ type ProbeRequest struct {
 
 func (x *ProbeRequest) Reset() {
 	*x = ProbeRequest{}
-	mi := &file_ddm_v1_peer_proto_msgTypes[15]
+	mi := &file_ddm_v1_peer_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1111,7 +1199,7 @@ func (x *ProbeRequest) String() string {
 func (*ProbeRequest) ProtoMessage() {}
 
 func (x *ProbeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ddm_v1_peer_proto_msgTypes[15]
+	mi := &file_ddm_v1_peer_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1124,7 +1212,7 @@ func (x *ProbeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProbeRequest.ProtoReflect.Descriptor instead.
 func (*ProbeRequest) Descriptor() ([]byte, []int) {
-	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{15}
+	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ProbeRequest) GetResource() *Resource {
@@ -1152,7 +1240,7 @@ type ProbeResponse struct {
 
 func (x *ProbeResponse) Reset() {
 	*x = ProbeResponse{}
-	mi := &file_ddm_v1_peer_proto_msgTypes[16]
+	mi := &file_ddm_v1_peer_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1164,7 +1252,7 @@ func (x *ProbeResponse) String() string {
 func (*ProbeResponse) ProtoMessage() {}
 
 func (x *ProbeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ddm_v1_peer_proto_msgTypes[16]
+	mi := &file_ddm_v1_peer_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1177,7 +1265,7 @@ func (x *ProbeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProbeResponse.ProtoReflect.Descriptor instead.
 func (*ProbeResponse) Descriptor() ([]byte, []int) {
-	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{16}
+	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ProbeResponse) GetGeneration() *Generation {
@@ -1221,22 +1309,27 @@ const file_ddm_v1_peer_proto_rawDesc = "" +
 	"\aheaders\x18\x03 \x03(\v2\x0e.ddm.v1.HeaderR\aheaders\"2\n" +
 	"\x06Header\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value\"\xb9\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\"\xe3\x01\n" +
 	"\fFetchRequest\x12\"\n" +
 	"\x04open\x18\x01 \x01(\v2\f.ddm.v1.OpenH\x00R\x04open\x12(\n" +
 	"\x06assign\x18\x02 \x01(\v2\x0e.ddm.v1.AssignH\x00R\x06assign\x12(\n" +
 	"\x06shrink\x18\x03 \x01(\v2\x0e.ddm.v1.ShrinkH\x00R\x06shrink\x12(\n" +
-	"\x06cancel\x18\x04 \x01(\v2\x0e.ddm.v1.CancelH\x00R\x06cancelB\a\n" +
+	"\x06cancel\x18\x04 \x01(\v2\x0e.ddm.v1.CancelH\x00R\x06cancel\x12(\n" +
+	"\x06mirror\x18\x05 \x01(\v2\x0e.ddm.v1.MirrorH\x00R\x06mirrorB\a\n" +
 	"\x05order\"Y\n" +
 	"\x04Open\x12#\n" +
 	"\x05hello\x18\x01 \x01(\v2\r.ddm.v1.HelloR\x05hello\x12,\n" +
-	"\bresource\x18\x02 \x01(\v2\x10.ddm.v1.ResourceR\bresource\"\x8a\x01\n" +
+	"\bresource\x18\x02 \x01(\v2\x10.ddm.v1.ResourceR\bresource\"L\n" +
+	"\x06Mirror\x12\x14\n" +
+	"\x05index\x18\x01 \x01(\rR\x05index\x12,\n" +
+	"\bresource\x18\x02 \x01(\v2\x10.ddm.v1.ResourceR\bresource\"\xa2\x01\n" +
 	"\x06Assign\x12#\n" +
 	"\rassignment_id\x18\x01 \x01(\x04R\fassignmentId\x12\x17\n" +
 	"\aline_id\x18\x02 \x01(\rR\x06lineId\x12\x12\n" +
 	"\x04lane\x18\x03 \x01(\rR\x04lane\x12\x16\n" +
 	"\x06offset\x18\x04 \x01(\x03R\x06offset\x12\x16\n" +
-	"\x06length\x18\x05 \x01(\x03R\x06length\"?\n" +
+	"\x06length\x18\x05 \x01(\x03R\x06length\x12\x16\n" +
+	"\x06mirror\x18\x06 \x01(\rR\x06mirror\"?\n" +
 	"\x06Shrink\x12#\n" +
 	"\rassignment_id\x18\x01 \x01(\x04R\fassignmentId\x12\x10\n" +
 	"\x03end\x18\x02 \x01(\x03R\x03end\"-\n" +
@@ -1302,66 +1395,69 @@ func file_ddm_v1_peer_proto_rawDescGZIP() []byte {
 	return file_ddm_v1_peer_proto_rawDescData
 }
 
-var file_ddm_v1_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_ddm_v1_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_ddm_v1_peer_proto_goTypes = []any{
 	(*Resource)(nil),            // 0: ddm.v1.Resource
 	(*Header)(nil),              // 1: ddm.v1.Header
 	(*FetchRequest)(nil),        // 2: ddm.v1.FetchRequest
 	(*Open)(nil),                // 3: ddm.v1.Open
-	(*Assign)(nil),              // 4: ddm.v1.Assign
-	(*Shrink)(nil),              // 5: ddm.v1.Shrink
-	(*Cancel)(nil),              // 6: ddm.v1.Cancel
-	(*FetchResponse)(nil),       // 7: ddm.v1.FetchResponse
-	(*Opened)(nil),              // 8: ddm.v1.Opened
-	(*Started)(nil),             // 9: ddm.v1.Started
-	(*Data)(nil),                // 10: ddm.v1.Data
-	(*Done)(nil),                // 11: ddm.v1.Done
-	(*Failed)(nil),              // 12: ddm.v1.Failed
-	(*LinesChanged)(nil),        // 13: ddm.v1.LinesChanged
-	(*Draining)(nil),            // 14: ddm.v1.Draining
-	(*ProbeRequest)(nil),        // 15: ddm.v1.ProbeRequest
-	(*ProbeResponse)(nil),       // 16: ddm.v1.ProbeResponse
-	(*Generation)(nil),          // 17: ddm.v1.Generation
-	(*Hello)(nil),               // 18: ddm.v1.Hello
-	(*Line)(nil),                // 19: ddm.v1.Line
-	(*durationpb.Duration)(nil), // 20: google.protobuf.Duration
-	(*Failure)(nil),             // 21: ddm.v1.Failure
+	(*Mirror)(nil),              // 4: ddm.v1.Mirror
+	(*Assign)(nil),              // 5: ddm.v1.Assign
+	(*Shrink)(nil),              // 6: ddm.v1.Shrink
+	(*Cancel)(nil),              // 7: ddm.v1.Cancel
+	(*FetchResponse)(nil),       // 8: ddm.v1.FetchResponse
+	(*Opened)(nil),              // 9: ddm.v1.Opened
+	(*Started)(nil),             // 10: ddm.v1.Started
+	(*Data)(nil),                // 11: ddm.v1.Data
+	(*Done)(nil),                // 12: ddm.v1.Done
+	(*Failed)(nil),              // 13: ddm.v1.Failed
+	(*LinesChanged)(nil),        // 14: ddm.v1.LinesChanged
+	(*Draining)(nil),            // 15: ddm.v1.Draining
+	(*ProbeRequest)(nil),        // 16: ddm.v1.ProbeRequest
+	(*ProbeResponse)(nil),       // 17: ddm.v1.ProbeResponse
+	(*Generation)(nil),          // 18: ddm.v1.Generation
+	(*Hello)(nil),               // 19: ddm.v1.Hello
+	(*Line)(nil),                // 20: ddm.v1.Line
+	(*durationpb.Duration)(nil), // 21: google.protobuf.Duration
+	(*Failure)(nil),             // 22: ddm.v1.Failure
 }
 var file_ddm_v1_peer_proto_depIdxs = []int32{
-	17, // 0: ddm.v1.Resource.generation:type_name -> ddm.v1.Generation
+	18, // 0: ddm.v1.Resource.generation:type_name -> ddm.v1.Generation
 	1,  // 1: ddm.v1.Resource.headers:type_name -> ddm.v1.Header
 	3,  // 2: ddm.v1.FetchRequest.open:type_name -> ddm.v1.Open
-	4,  // 3: ddm.v1.FetchRequest.assign:type_name -> ddm.v1.Assign
-	5,  // 4: ddm.v1.FetchRequest.shrink:type_name -> ddm.v1.Shrink
-	6,  // 5: ddm.v1.FetchRequest.cancel:type_name -> ddm.v1.Cancel
-	18, // 6: ddm.v1.Open.hello:type_name -> ddm.v1.Hello
-	0,  // 7: ddm.v1.Open.resource:type_name -> ddm.v1.Resource
-	8,  // 8: ddm.v1.FetchResponse.opened:type_name -> ddm.v1.Opened
-	9,  // 9: ddm.v1.FetchResponse.started:type_name -> ddm.v1.Started
-	11, // 10: ddm.v1.FetchResponse.done:type_name -> ddm.v1.Done
-	12, // 11: ddm.v1.FetchResponse.failed:type_name -> ddm.v1.Failed
-	13, // 12: ddm.v1.FetchResponse.lines_changed:type_name -> ddm.v1.LinesChanged
-	14, // 13: ddm.v1.FetchResponse.draining:type_name -> ddm.v1.Draining
-	10, // 14: ddm.v1.FetchResponse.data:type_name -> ddm.v1.Data
-	18, // 15: ddm.v1.Opened.hello:type_name -> ddm.v1.Hello
-	19, // 16: ddm.v1.Opened.lines:type_name -> ddm.v1.Line
-	17, // 17: ddm.v1.Started.generation:type_name -> ddm.v1.Generation
-	20, // 18: ddm.v1.Started.first_byte:type_name -> google.protobuf.Duration
-	21, // 19: ddm.v1.Failed.failure:type_name -> ddm.v1.Failure
-	17, // 20: ddm.v1.Failed.seen:type_name -> ddm.v1.Generation
-	19, // 21: ddm.v1.LinesChanged.lines:type_name -> ddm.v1.Line
-	20, // 22: ddm.v1.Draining.grace:type_name -> google.protobuf.Duration
-	0,  // 23: ddm.v1.ProbeRequest.resource:type_name -> ddm.v1.Resource
-	17, // 24: ddm.v1.ProbeResponse.generation:type_name -> ddm.v1.Generation
-	2,  // 25: ddm.v1.PeerService.Fetch:input_type -> ddm.v1.FetchRequest
-	15, // 26: ddm.v1.PeerService.Probe:input_type -> ddm.v1.ProbeRequest
-	7,  // 27: ddm.v1.PeerService.Fetch:output_type -> ddm.v1.FetchResponse
-	16, // 28: ddm.v1.PeerService.Probe:output_type -> ddm.v1.ProbeResponse
-	27, // [27:29] is the sub-list for method output_type
-	25, // [25:27] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	5,  // 3: ddm.v1.FetchRequest.assign:type_name -> ddm.v1.Assign
+	6,  // 4: ddm.v1.FetchRequest.shrink:type_name -> ddm.v1.Shrink
+	7,  // 5: ddm.v1.FetchRequest.cancel:type_name -> ddm.v1.Cancel
+	4,  // 6: ddm.v1.FetchRequest.mirror:type_name -> ddm.v1.Mirror
+	19, // 7: ddm.v1.Open.hello:type_name -> ddm.v1.Hello
+	0,  // 8: ddm.v1.Open.resource:type_name -> ddm.v1.Resource
+	0,  // 9: ddm.v1.Mirror.resource:type_name -> ddm.v1.Resource
+	9,  // 10: ddm.v1.FetchResponse.opened:type_name -> ddm.v1.Opened
+	10, // 11: ddm.v1.FetchResponse.started:type_name -> ddm.v1.Started
+	12, // 12: ddm.v1.FetchResponse.done:type_name -> ddm.v1.Done
+	13, // 13: ddm.v1.FetchResponse.failed:type_name -> ddm.v1.Failed
+	14, // 14: ddm.v1.FetchResponse.lines_changed:type_name -> ddm.v1.LinesChanged
+	15, // 15: ddm.v1.FetchResponse.draining:type_name -> ddm.v1.Draining
+	11, // 16: ddm.v1.FetchResponse.data:type_name -> ddm.v1.Data
+	19, // 17: ddm.v1.Opened.hello:type_name -> ddm.v1.Hello
+	20, // 18: ddm.v1.Opened.lines:type_name -> ddm.v1.Line
+	18, // 19: ddm.v1.Started.generation:type_name -> ddm.v1.Generation
+	21, // 20: ddm.v1.Started.first_byte:type_name -> google.protobuf.Duration
+	22, // 21: ddm.v1.Failed.failure:type_name -> ddm.v1.Failure
+	18, // 22: ddm.v1.Failed.seen:type_name -> ddm.v1.Generation
+	20, // 23: ddm.v1.LinesChanged.lines:type_name -> ddm.v1.Line
+	21, // 24: ddm.v1.Draining.grace:type_name -> google.protobuf.Duration
+	0,  // 25: ddm.v1.ProbeRequest.resource:type_name -> ddm.v1.Resource
+	18, // 26: ddm.v1.ProbeResponse.generation:type_name -> ddm.v1.Generation
+	2,  // 27: ddm.v1.PeerService.Fetch:input_type -> ddm.v1.FetchRequest
+	16, // 28: ddm.v1.PeerService.Probe:input_type -> ddm.v1.ProbeRequest
+	8,  // 29: ddm.v1.PeerService.Fetch:output_type -> ddm.v1.FetchResponse
+	17, // 30: ddm.v1.PeerService.Probe:output_type -> ddm.v1.ProbeResponse
+	29, // [29:31] is the sub-list for method output_type
+	27, // [27:29] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_ddm_v1_peer_proto_init() }
@@ -1375,8 +1471,9 @@ func file_ddm_v1_peer_proto_init() {
 		(*FetchRequest_Assign)(nil),
 		(*FetchRequest_Shrink)(nil),
 		(*FetchRequest_Cancel)(nil),
+		(*FetchRequest_Mirror)(nil),
 	}
-	file_ddm_v1_peer_proto_msgTypes[7].OneofWrappers = []any{
+	file_ddm_v1_peer_proto_msgTypes[8].OneofWrappers = []any{
 		(*FetchResponse_Opened)(nil),
 		(*FetchResponse_Started)(nil),
 		(*FetchResponse_Done)(nil),
@@ -1391,7 +1488,7 @@ func file_ddm_v1_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ddm_v1_peer_proto_rawDesc), len(file_ddm_v1_peer_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   17,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -33,6 +33,7 @@ const (
 //	client                                 peer
 //	  | Open{resource} ---------------------> |
 //	  | <------------- Opened{lines, limits}  |
+//	  | Mirror{1, resource} ----------------> | (a further URL of the same content)
 //	  | Assign{1, line 0, [0, 1M)} ---------> | --GET bytes=0-1048575--> origin
 //	  | Assign{2, line 0, [1M, 3M)} --------> | (waits for its lane)
 //	  | <----- Started{1, generation as seen} |
@@ -46,7 +47,7 @@ const (
 // made for it ends too.
 type PeerServiceClient interface {
 	// Fetch serves one resource to one client. The first request is Open, every
-	// later one Assign, Shrink or Cancel. Every accepted assignment ends with
+	// later one Assign, Shrink, Cancel or Mirror. Every accepted assignment ends with
 	// exactly one Done or Failed, after its last Data. The peer judges every
 	// address it dials by its own operator's policy; nothing in a request can
 	// widen it.
@@ -97,6 +98,7 @@ func (c *peerServiceClient) Probe(ctx context.Context, in *ProbeRequest, opts ..
 //	client                                 peer
 //	  | Open{resource} ---------------------> |
 //	  | <------------- Opened{lines, limits}  |
+//	  | Mirror{1, resource} ----------------> | (a further URL of the same content)
 //	  | Assign{1, line 0, [0, 1M)} ---------> | --GET bytes=0-1048575--> origin
 //	  | Assign{2, line 0, [1M, 3M)} --------> | (waits for its lane)
 //	  | <----- Started{1, generation as seen} |
@@ -110,7 +112,7 @@ func (c *peerServiceClient) Probe(ctx context.Context, in *ProbeRequest, opts ..
 // made for it ends too.
 type PeerServiceServer interface {
 	// Fetch serves one resource to one client. The first request is Open, every
-	// later one Assign, Shrink or Cancel. Every accepted assignment ends with
+	// later one Assign, Shrink, Cancel or Mirror. Every accepted assignment ends with
 	// exactly one Done or Failed, after its last Data. The peer judges every
 	// address it dials by its own operator's policy; nothing in a request can
 	// widen it.
