@@ -13,6 +13,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -85,8 +86,23 @@ type Process struct {
 // Start runs a program, deaf to the user's own settings.
 func Start(t testing.TB, path string, args ...string) *Process {
 	t.Helper()
+	return start(t, nil, path, args...)
+}
+
+// StartInto is Start for a program whose stdout is taken by out, at its pace.
+// Process.Stdout stays empty.
+func StartInto(t testing.TB, out io.Writer, path string, args ...string) *Process {
+	t.Helper()
+	return start(t, out, path, args...)
+}
+
+func start(t testing.TB, out io.Writer, path string, args ...string) *Process {
+	t.Helper()
 	p := &Process{name: filepath.Base(path), cmd: exec.Command(path, args...), done: make(chan struct{})} //nolint:noctx // ended by the cleanup below
-	p.cmd.Stdout, p.cmd.Stderr = &p.Stdout, &p.Stderr
+	p.cmd.Stdout, p.cmd.Stderr = out, &p.Stderr
+	if out == nil {
+		p.cmd.Stdout = &p.Stdout
+	}
 	p.cmd.SysProcAttr = dieWithParent()
 	p.cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool {
 		name, _, _ := strings.Cut(strings.ToUpper(v), "=")
@@ -110,6 +126,9 @@ func Start(t testing.TB, path string, args ...string) *Process {
 	})
 	return p
 }
+
+// PID is the process's number, its own until it has been waited for.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
 
 // Signal sends a signal, if the process still runs.
 func (p *Process) Signal(sig syscall.Signal) {
