@@ -12,6 +12,9 @@ import (
 const (
 	maxStreams          = 1024 // Fetch streams and probes, all clients
 	maxStreamsPerClient = 64   // of one client address
+	maxConns            = 1024 // of clients, who have one each
+	maxConnsPerAddress  = 64   // there may be many containers behind one address
+	streamsPerAddress   = 200  // begun per second, Fetch or probe
 	maxLanes            = 16   // per line and stream
 	maxPerOrigin        = 64   // connections to one origin, all clients
 	defaultAssignments  = 256

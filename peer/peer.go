@@ -56,6 +56,7 @@ type Config struct {
 	Allow          []origin.Allowed // origins that are not public and may be fetched from all the same
 	LimitRate      int64            // bytes per second of all lines together; 0: none
 	MaxAssignments int              // that run at once, over all clients; 0: 256
+	MaxConns       int              // of clients; more are closed at once, or more than 64 of one address; 0: 1,024
 	Version        string           // for people and logs
 	Log            hclog.Logger     // nil: discards
 
@@ -106,6 +107,9 @@ func New(cfg Config) (_ *Server, err error) {
 	}
 	if cfg.MaxAssignments <= 0 {
 		cfg.MaxAssignments = defaultAssignments
+	}
+	if cfg.MaxConns <= 0 {
+		cfg.MaxConns = maxConns
 	}
 	s := &Server{cfg: cfg, log: cfg.Log}
 	defer func() {
@@ -209,9 +213,10 @@ func (s *Server) Run(ctx context.Context) error {
 	monitoring, stopMonitor := context.WithCancel(context.WithoutCancel(ctx))
 	g.Go(func() error {
 		defer stopMonitor()
-		srv := rpc.NewServer(rpc.Options{Role: rpc.Bulk, Log: s.log})
+		guard := rpc.NewGuard(rpc.Limits{PerAddress: maxConnsPerAddress, Total: s.cfg.MaxConns, Streams: streamsPerAddress}, s.log)
+		srv := rpc.NewServer(rpc.Options{Role: rpc.Bulk, Log: s.log, Guard: guard})
 		ddmv1.RegisterPeerServiceServer(srv, s.service)
-		return rpc.Serve(serving, srv, s.lis, drainGrace)
+		return rpc.Serve(serving, srv, guard.Listen(s.lis), drainGrace)
 	})
 	g.Go(func() error {
 		s.service.lines.Run(monitoring)

@@ -47,6 +47,16 @@ const (
 	// More than the changes of every peer leaving at once, so that only a
 	// client that does not read is called slow.
 	defaultWatchQueue = 32_768
+	// Every peer and every watcher has a connection.
+	defaultMaxConns = defaultMaxPeers + defaultMaxWatchers
+)
+
+// What one address may hold: many containers and machines behind one address
+// are served, and one machine's misbehaviour is not felt by the others. A peer
+// or client has one connection; a peer calls once a heartbeat.
+const (
+	connsPerAddress   = 256
+	streamsPerAddress = 1000 // begun per second
 )
 
 // stopGrace is how long calls may go on after the end was asked for. Watches
@@ -62,6 +72,7 @@ type Config struct {
 	Version   string        // the program's, for Hello and metrics
 	Log       hclog.Logger  // nil: discards
 
+	MaxConns    int // more connections are closed at once, or more than 256 of one address; 0: 24,000
 	MaxPeers    int // more registrations are refused as Busy; 0: 20,000
 	MaxWatchers int // more watches are refused as Busy; 0: 4,000
 	WatchQueue  int // changes held for one watcher before it is ended; 0: 32,768
@@ -129,6 +140,7 @@ func (c Config) complete() (Config, error) {
 			*v = to
 		}
 	}
+	set(&c.MaxConns, defaultMaxConns)
 	set(&c.MaxPeers, defaultMaxPeers)
 	set(&c.MaxWatchers, defaultMaxWatchers)
 	set(&c.WatchQueue, defaultWatchQueue)
@@ -147,7 +159,7 @@ func (c Config) complete() (Config, error) {
 	case c.Lease <= c.Heartbeat:
 		return c, fmt.Errorf("%w: lease: %v must be longer than the heartbeat of %v, better three times as long",
 			errdefs.Invalid, c.Lease, c.Heartbeat)
-	case c.MaxPeers < 0 || c.MaxWatchers < 0 || c.WatchQueue < 0:
+	case c.MaxConns < 0 || c.MaxPeers < 0 || c.MaxWatchers < 0 || c.WatchQueue < 0:
 		return c, fmt.Errorf("%w: a limit is negative", errdefs.Invalid)
 	}
 	return c, nil
@@ -170,7 +182,8 @@ func (s *Server) HTTPAddr() net.Addr {
 func (s *Server) Run(ctx context.Context) error {
 	state := health.NewServer()
 	state.SetServingStatus(ddmv1.TrackerService_ServiceDesc.ServiceName, grpc_health_v1.HealthCheckResponse_SERVING)
-	srv := rpc.NewServer(rpc.Options{Role: rpc.Control, Log: s.log.Named("rpc"), Health: state}, s.metrics.interceptors()...)
+	guard := rpc.NewGuard(rpc.Limits{PerAddress: connsPerAddress, Total: s.cfg.MaxConns, Streams: streamsPerAddress}, s.log)
+	srv := rpc.NewServer(rpc.Options{Role: rpc.Control, Log: s.log.Named("rpc"), Health: state, Guard: guard}, s.metrics.interceptors()...)
 	service := &service{cfg: s.cfg, reg: s.reg}
 	ddmv1.RegisterTrackerServiceServer(srv, service)
 
@@ -178,7 +191,7 @@ func (s *Server) Run(ctx context.Context) error {
 	g, running := errgroup.WithContext(ctx)
 	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopServing()
-	g.Go(func() error { return rpc.Serve(serving, srv, s.lis, stopGrace) })
+	g.Go(func() error { return rpc.Serve(serving, srv, guard.Listen(s.lis), stopGrace) })
 	if s.http != nil {
 		g.Go(func() error {
 			return monitor.Run(running, s.http, monitor.Options{

@@ -49,6 +49,8 @@ type Options struct {
 	// change its answers; nil: one that always says serving. Its Shutdown
 	// belongs before the end of Serve's context.
 	Health *health.Server
+	// Guard is the server's, whose listener it watches too; nil: none.
+	Guard *Guard
 	// Pool provides and takes back buffers of messages; nil: Pool().
 	Pool mem.BufferPool
 }
@@ -67,7 +69,7 @@ const (
 	handshakeTimeout = 5 * time.Second
 
 	maxHeaderList     = 16 * kib
-	controlStreams    = 1024 // one watch per client and connection: generous
+	controlStreams    = 128 // of a connection: one watch or one heartbeat is common
 	bulkStreams       = 128
 	controlMaxMessage = 512 * kib
 	// bulkMaxMessage is the largest payload of Data, 1 MiB, with room for

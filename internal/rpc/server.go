@@ -44,6 +44,9 @@ func NewServer(o Options, extra ...grpc.ServerOption) *grpc.Server {
 		grpc.WriteBufferSize(writeBuffer),
 		grpc.WaitForHandlers(true),
 	}
+	if o.Guard != nil {
+		opts = append(opts, grpc.InTapHandle(o.Guard.tap))
+	}
 	if o.Creds != nil {
 		opts = append(opts, grpc.Creds(o.Creds))
 	}
