@@ -31,11 +31,15 @@ type localSource struct {
 	ctx context.Context //nolint:containedctx // the download's, for the calls of the Runner, which have none
 }
 
+// frame is the size of what a fast lane writes at a time: each write and each
+// wait for the origin has a price, and above a megabyte the cache has its own.
+const frame = 1 << 20
+
 func newLocalSource(ctx context.Context, d *download, line *origin.Line, lanes int, mixed bool) *localSource {
 	l := &localSource{ctx: ctx, d: d, name: line.Name(), line: line, mixed: mixed, doubtful: map[uint64]bool{}}
 	l.in.giver = "own:" + l.name
 	l.runner = transfer.New(transfer.Config{
-		Line: line, Lanes: lanes, Pool: rpc.Pool(),
+		Line: line, Lanes: lanes, Frame: frame, Pool: rpc.Pool(),
 		Resource: origin.Resource{URL: d.req.url(), Header: d.req.asks[0].header, Jar: d.req.jar, Gen: d.gen, Guarded: d.req.asks[0].guarded},
 	}, l)
 	return l

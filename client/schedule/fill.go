@@ -210,8 +210,8 @@ func (s *Scheduler) rangeSize(l *lane) int64 {
 	}
 	size := min(l.src.grant, maxRange)
 	speed, ok := l.speed()
-	if !ok {
-		return min(size, firstGrant(l.src.latency))
+	if !ok { // as much as it brought: doubling needs no clock
+		return min(size, max(firstGrant(l.src.latency), int64(l.meter.bytes)+l.pending))
 	}
 	target := max(s.cfg.Target, 20*l.src.latency)
 	if s.rate > 0 && s.lanes > 1 {

@@ -75,6 +75,25 @@ func TestBytesBehindShrink(t *testing.T) {
 	}
 }
 
+// TestDoublesAtOnce brings ranges faster than a speed can be told: they must
+// grow all the same, or a fast line is asked for thousands of small ones.
+func TestDoublesAtOnce(t *testing.T) {
+	t.Parallel()
+	s := schedule.New(schedule.Config{Size: 1 << 40}, byterange.Set{})
+	s.Join(0, schedule.Source{ID: 1, Local: true})
+	queue, asked := assigned(s), 0
+	for largest := int64(0); largest < 64*mib; asked++ {
+		if asked > 20 {
+			t.Fatalf("range %d has %v", asked, queue[0].Range)
+		}
+		a := queue[0]
+		largest = max(largest, a.Range.Len)
+		s.Received(time.Millisecond, a.ID, a.Range)
+		s.Ended(time.Millisecond, a.ID, schedule.OK, 0)
+		queue = append(queue[1:], assigned(s)...)
+	}
+}
+
 // TestAskedToWait lets an origin refuse a source's second connection for a
 // while: what runs goes on, and nothing new is asked for before that.
 func TestAskedToWait(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -26,9 +25,7 @@ type body struct {
 	err    error // what every further Read returns
 	cancel context.CancelFunc
 
-	stall    time.Duration
-	watchdog *time.Timer // runs while a Read waits for the origin
-	stalled  atomic.Bool
+	watch *watchdog
 
 	limits []*rate.Limiter
 	due    time.Time // the next Read waits until then: what was read is over a limit
@@ -37,12 +34,10 @@ type body struct {
 }
 
 func newBody(ctx context.Context, a *answer, left int64, stall time.Duration, limits []*rate.Limiter) *body {
-	b := &body{rc: a.resp.Body, left: left, cancel: a.cancel, stall: stall, limits: limits}
-	b.watchdog = time.AfterFunc(stall, func() {
-		b.stalled.Store(true)
-		b.cancel()
-	})
-	b.watchdog.Stop()
+	b := &body{
+		rc: a.resp.Body, left: left, cancel: a.cancel, limits: limits,
+		watch: newWatchdog(stall, a.cancel),
+	}
 	b.cause = func() error { return ctx.Err() }
 	b.pause = func(d time.Duration) error {
 		t := time.NewTimer(d)
@@ -78,9 +73,9 @@ func (b *body) Read(p []byte) (int, error) {
 			return 0, b.err
 		}
 	}
-	b.watchdog.Reset(b.stall)
+	b.watch.enter()
 	n, err := b.rc.Read(p)
-	b.watchdog.Stop()
+	b.watch.leave()
 	if b.left > 0 {
 		b.left -= int64(n)
 	}
@@ -94,8 +89,8 @@ func (b *body) Read(p []byte) (int, error) {
 // finish looks behind the last byte: one more makes the whole reply void. An
 // origin that neither sends nor ends is let be; all its bytes are here.
 func (b *body) finish() error {
-	b.watchdog.Reset(min(b.stall, drainTime))
-	defer b.watchdog.Stop()
+	t := time.AfterFunc(min(b.watch.stall, drainTime), b.cancel)
+	defer t.Stop()
 	var extra [1]byte
 	if n, _ := io.ReadFull(b.rc, extra[:]); n > 0 {
 		return fmt.Errorf("%w: the body is longer than its range", errdefs.BadReply)
@@ -108,8 +103,8 @@ func (b *body) judge(err error) error {
 	switch {
 	case errors.Is(err, io.EOF) && b.left <= 0:
 		return io.EOF
-	case b.stalled.Load():
-		return fmt.Errorf("%w: stalled: no byte for %v", errdefs.Unavailable, b.stall)
+	case b.watch.stalled.Load():
+		return fmt.Errorf("%w: stalled: no byte for %v", errdefs.Unavailable, b.watch.stall)
 	case b.cause() != nil:
 		return b.cause()
 	case errors.Is(err, errdefs.Refused): // the budget's word
@@ -155,7 +150,7 @@ func (b *body) Close() error {
 	if b.err == nil && b.left >= 0 && b.left <= maxDrain {
 		drain(b.rc, b.left, b.cancel)
 	}
-	b.watchdog.Stop()
+	b.watch.stop()
 	err := b.rc.Close()
 	b.cancel()
 	return err

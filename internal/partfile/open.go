@@ -52,6 +52,7 @@ func OpenIn(ctx context.Context, d disk.Dir, name string, meta Meta, o Options) 
 	}
 	f.path = name
 	f.loops.Go(f.run)
+	f.loops.Go(f.reserveRest)
 	return f, nil
 }
 

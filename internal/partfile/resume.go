@@ -251,8 +251,31 @@ func (op *opening) reserve(f *File) error {
 	if err := op.room(max(st.Allocated, f.synced.size)); err != nil {
 		return err
 	}
-	if err := f.data.Reserve(size); err != nil {
-		return writeError("reserve room for "+op.names.final, err)
+	return f.reserve(0, min(size, firstRoom))
+}
+
+const firstRoom = 16 << 20 // bytes reserved before Open returns
+
+// reserveRest reserves the room that Open did not wait for, in steps: some file
+// systems take as long to reserve as to write, and let nobody write meanwhile.
+func (f *File) reserveRest() {
+	size := f.meta.Gen.Size
+	for off, step := int64(firstRoom), max(firstRoom, size/256); off < size; off += step {
+		select {
+		case <-f.stop:
+			return
+		default:
+		}
+		if err := f.reserve(off, min(step, size-off)); err != nil {
+			_ = f.fail(err) // the next WriteAt returns it
+			return
+		}
+	}
+}
+
+func (f *File) reserve(off, n int64) error {
+	if err := f.data.Reserve(off, n); err != nil {
+		return writeError("reserve room for "+f.names.final, err)
 	}
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 const (
 	frameSize  = 256 << 10              // cheapest message size over gRPC, and a tier of the pool
 	frameDelay = 100 * time.Millisecond // the longest that a byte waits for its frame to fill
+	fastFill   = 10 * time.Millisecond  // who fills a frame within this gets one of Config.Frame next
 	minRead    = 32 << 10               // with less room than this a new frame begins
 
 	// An origin may answer with less than was asked for, but not for ever with
@@ -44,6 +45,7 @@ type pump struct {
 	turn  chan struct{}
 	a     *assignment // that the open frame belongs to; nil: none
 	data  []byte      // the memory of root
+	taken time.Time   // when that came from the pool
 	root  mem.Buffer  // nil: no buffer
 	start int         // first byte of the open frame
 	fill  int         // behind its last byte
@@ -175,7 +177,12 @@ func (p *pump) room(want int64) []byte {
 		p.lock()
 		p.flushLocked()
 		p.freeBuffer()
-		buf := p.cfg.Pool.Get(frameSize)
+		now, size := time.Now(), frameSize
+		if now.Sub(p.taken) < fastFill {
+			size = max(size, p.cfg.Frame)
+		}
+		p.taken = now
+		buf := p.cfg.Pool.Get(size)
 		p.data, p.root = *buf, mem.NewBuffer(buf, p.cfg.Pool)
 		p.unlock()
 	}

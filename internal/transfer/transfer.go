@@ -48,7 +48,7 @@ type Sink interface {
 	// Started reports a reply that passed the accept test. It comes at most
 	// once per assignment, before its first Data. The body must not be touched.
 	Started(id uint64, seen *origin.Reply)
-	// Data takes over buf, at most 256 KiB, and must free it. An error ends the
+	// Data takes over buf, at most Config.Frame bytes, and must free it. An error ends the
 	// assignment.
 	Data(id uint64, off int64, buf mem.Buffer) error
 	// Ended comes exactly once per accepted assignment, as its last call; nil:
@@ -62,6 +62,7 @@ type Config struct {
 	Resource origin.Resource
 	Lanes    int            // most connections side by side; 0: 1
 	Queue    int            // most assignments that wait per lane; 0: 8
+	Frame    int            // most bytes of a frame, for lanes that fill it in no time; 0 and less than 256 KiB: 256 KiB
 	Pool     mem.BufferPool // frames come from here; nil: gRPC's default pool
 	Observe  func(n int)    // told the body bytes of each read; nil: nobody
 }

@@ -264,6 +264,33 @@ func TestDelivers(t *testing.T) {
 	})
 }
 
+// TestFrame fills large frames where they are allowed and fill in no time.
+func TestFrame(t *testing.T) {
+	const length = 4 << 20
+	for name, c := range map[string]struct {
+		body func(context.Context, byterange.Range) (byterange.Range, io.Reader, error)
+		most int
+	}{
+		"fast": {whole, 1 << 20},
+		"slow": {drip(64<<10, 5*time.Millisecond), 256 << 10},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				pool := new(rpctest.Poison)
+				b := bench{line: &line{body: c.body}, sink: newSink(t)}
+				b.Runner = transfer.New(transfer.Config{Line: b.line, Frame: 1 << 20, Pool: pool}, b.sink)
+				b.assign(1, 0, 0, length)
+				<-b.sink.done
+				b.Close()
+				b.want(1, nil, byterange.Range{Len: length})
+				if got := slices.Max(b.sink.frames); got != c.most {
+					t.Errorf("the largest frame has %d bytes, want %d", got, c.most)
+				}
+			})
+		})
+	}
+}
+
 // The bytes of a slow origin do not wait for their frame to fill, also while
 // the next read blocks.
 func TestFramesAreTimely(t *testing.T) {

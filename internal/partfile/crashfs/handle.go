@@ -202,10 +202,10 @@ func (f *File) Truncate(size int64) error {
 }
 
 // Reserve succeeds if there is room; nothing changes.
-func (f *File) Reserve(size int64) error {
+func (f *File) Reserve(off, n int64) error {
 	f.d.mu.Lock()
 	defer f.d.mu.Unlock()
-	if err := f.d.grow(size - int64(len(f.n.now))); err != nil {
+	if err := f.d.grow(off + n - int64(len(f.n.now))); err != nil {
 		return pathError("allocate", f.name, err)
 	}
 	return nil

@@ -60,9 +60,9 @@ type File interface {
 	WriteVec(bufs [][]byte, off int64) (int64, error)
 	Stat() (Info, error)
 	Truncate(size int64) error
-	// Reserve asks for room for size bytes without changing the file's
+	// Reserve asks for room for n bytes at off without changing the file's
 	// length. A file system that cannot do it is no error.
-	Reserve(size int64) error
+	Reserve(off, n int64) error
 	// Kick begins to write back what is dirty, and does not wait for it.
 	Kick()
 	// SyncData makes the content, and the length, durable.

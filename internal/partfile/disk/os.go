@@ -115,7 +115,7 @@ func (o *osFile) Stat() (Info, error) {
 
 func (o *osFile) Truncate(size int64) error { return o.f.Truncate(size) }
 
-func (o *osFile) Reserve(size int64) error { return reserve(o.f, size) }
+func (o *osFile) Reserve(off, n int64) error { return reserve(o.f, off, n) }
 
 func (o *osFile) Kick() { kick(o.f) }
 

@@ -74,12 +74,12 @@ func size(bufs [][]byte) (n int) {
 
 // reserve allocates without changing the length, so that the length goes on
 // saying how far the file was ever written.
-func reserve(f *os.File, size int64) error {
-	if size <= 0 {
+func reserve(f *os.File, off, n int64) error {
+	if n <= 0 {
 		return nil
 	}
 	err := control(f, func(fd int) error {
-		return unix.Fallocate(fd, unix.FALLOC_FL_KEEP_SIZE, 0, size)
+		return unix.Fallocate(fd, unix.FALLOC_FL_KEEP_SIZE, off, n)
 	})
 	for _, real := range []error{unix.ENOSPC, unix.EDQUOT, unix.EFBIG, unix.EIO, unix.EROFS} {
 		if errors.Is(err, real) {

@@ -13,7 +13,7 @@ func renameNoReplace(*os.File, string, string) (done bool, err error) { return f
 
 func writeVec(f *os.File, bufs [][]byte, off int64) (int64, error) { return writeEach(f, bufs, off) }
 
-func reserve(*os.File, int64) error { return nil }
+func reserve(*os.File, int64, int64) error { return nil }
 
 func kick(*os.File) {}
 
