@@ -56,7 +56,7 @@ type Config struct {
 	Allow          []origin.Allowed // origins that are not public and may be fetched from all the same
 	LimitRate      int64            // bytes per second of all lines together; 0: none
 	MaxAssignments int              // that run at once, over all clients; 0: 256
-	MaxConns       int              // of clients; more are closed at once, or more than 64 of one address; 0: 1,024
+	MaxConns       int              // of clients; more are closed at once, or more than 64 of one address; 0, or more: 1,024
 	Version        string           // for people and logs
 	Log            hclog.Logger     // nil: discards
 
@@ -108,7 +108,7 @@ func New(cfg Config) (_ *Server, err error) {
 	if cfg.MaxAssignments <= 0 {
 		cfg.MaxAssignments = defaultAssignments
 	}
-	if cfg.MaxConns <= 0 {
+	if cfg.MaxConns <= 0 || cfg.MaxConns > maxConns {
 		cfg.MaxConns = maxConns
 	}
 	s := &Server{cfg: cfg, log: cfg.Log}

@@ -72,7 +72,7 @@ type Config struct {
 	Version   string        // the program's, for Hello and metrics
 	Log       hclog.Logger  // nil: discards
 
-	MaxConns    int // more connections are closed at once, or more than 256 of one address; 0: 24,000
+	MaxConns    int // more connections are closed at once, or more than 256 of one address; 0, or more: 24,000
 	MaxPeers    int // more registrations are refused as Busy; 0: 20,000
 	MaxWatchers int // more watches are refused as Busy; 0: 4,000
 	WatchQueue  int // changes held for one watcher before it is ended; 0: 32,768
@@ -140,10 +140,12 @@ func (c Config) complete() (Config, error) {
 			*v = to
 		}
 	}
-	set(&c.MaxConns, defaultMaxConns)
 	set(&c.MaxPeers, defaultMaxPeers)
 	set(&c.MaxWatchers, defaultMaxWatchers)
 	set(&c.WatchQueue, defaultWatchQueue)
+	if c.MaxConns == 0 || c.MaxConns > defaultMaxConns {
+		c.MaxConns = defaultMaxConns
+	}
 	if c.Heartbeat == 0 {
 		c.Heartbeat = DefaultHeartbeat
 	}

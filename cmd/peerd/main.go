@@ -40,6 +40,16 @@ func run(ctx context.Context, std command.Std) int {
 		}
 		allow = append(allow, a)
 	}
+	// Half of the descriptors are for clients, half for connections to origins.
+	assignments, conns := cfg.MaxAssignments, 0
+	if free := command.Descriptors(); free > 0 {
+		conns, assignments = max(1, free/2), min(assignments, max(1, free/2))
+	}
+	if assignments < cfg.MaxAssignments {
+		log.Warn("fewer ranges are fetched at once than --max-assignments says, as few files may be open: raise the limit (ulimit -n)",
+			"ranges", assignments)
+	}
+
 	server, err := peer.New(peer.Config{
 		Trackers:       cfg.Trackers,
 		Listen:         cfg.Listen,
@@ -50,7 +60,8 @@ func run(ctx context.Context, std command.Std) int {
 		Lines:          cfg.Specs(),
 		Allow:          allow,
 		LimitRate:      cfg.LimitRate,
-		MaxAssignments: cfg.MaxAssignments,
+		MaxAssignments: assignments,
+		MaxConns:       conns,
 		Version:        command.Version(version),
 		Log:            log,
 	})

@@ -36,6 +36,7 @@ func run(ctx context.Context, std command.Std) int {
 		HTTP:      cfg.HTTP,
 		Heartbeat: cfg.Heartbeat,
 		Lease:     cfg.Lease,
+		MaxConns:  command.Descriptors(),
 		Version:   command.Version(version),
 		Log:       log,
 	})

@@ -30,9 +30,19 @@ const Patience = 2 * time.Minute
 
 // Set is the programs, built from this checkout when one is first asked for.
 type Set struct {
-	once sync.Once
-	dir  string
-	err  error
+	once  sync.Once
+	dir   string
+	err   error
+	files int // that each may have open; 0: as many as the test
+}
+
+// Limited is the same programs, each of which may open so many files and
+// connections.
+func (s *Set) Limited(t testing.TB, files int) *Set {
+	t.Helper()
+	l := &Set{dir: filepath.Dir(s.Path(t, "any")), files: files}
+	l.once.Do(func() {}) // they are built
+	return l
 }
 
 // Path returns where a program is. It fails the test if it does not build.
@@ -130,6 +140,16 @@ func start(t testing.TB, out io.Writer, path string, args ...string) *Process {
 // PID is the process's number, its own until it has been waited for.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
+// Start runs a program of the set.
+func (s *Set) Start(t testing.TB, name string, args ...string) *Process {
+	t.Helper()
+	path := s.Path(t, name)
+	if s.files > 0 {
+		path, args = "/bin/sh", append([]string{"-c", fmt.Sprintf(`ulimit -n %d && exec "$0" "$@"`, s.files), path}, args...)
+	}
+	return Start(t, path, args...)
+}
+
 // Signal sends a signal, if the process still runs.
 func (p *Process) Signal(sig syscall.Signal) {
 	if !p.Ended() {
@@ -214,12 +234,15 @@ func (s *Set) Peer(t testing.TB, tracker, name, line string) *Process {
 
 func (s *Set) serve(t testing.TB, name string, args ...string) (p *Process, addr string) {
 	t.Helper()
-	p = Start(t, s.Path(t, name), append([]string{"--insecure", "--log-json", "--http", "off", "--state-dir", t.TempDir()}, args...)...)
+	p = s.Start(t, name, append([]string{"--insecure", "--log-json", "--http", "off", "--state-dir", t.TempDir()}, args...)...)
 	if !p.Until(t, name+" is ready", func() bool { addr = readyAt(p.Stderr.String()); return addr != "" }) {
 		t.Fatalf("%s ended: %s", name, p.Stderr.String())
 	}
 	return p, addr
 }
+
+// Address is where a tracker or a peer that is ready is reached.
+func (p *Process) Address() string { return readyAt(p.Stderr.String()) }
 
 // readyAt takes the address out of the "ready" line of a log.
 func readyAt(log string) string {
