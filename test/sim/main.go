@@ -4,6 +4,7 @@
 //	scenario file \                                  /--> figures
 //	seed ----------+--> sim.Scenario --> sim.Run ---+---> picture (SVG)
 //	seeds A..B ---/                                  \--> the worst of many
+//	       \--held--> client/flow/sim: plans for held pieces, compared
 //
 // Runs are exact: the same scenario or seed gives the same figures everywhere.
 package main
@@ -30,11 +31,14 @@ const usage = `Simulates a download and says how close it came to the ideal.
   go run ./test/sim --scenario FILE.toml [--svg FILE]
   go run ./test/sim --seed N [--svg FILE]
   go run ./test/sim --seeds A..B
+  go run ./test/sim --held --seeds A..B
 
 Flags:
 %s
 T* is what the lines as they were could have done at best (a fluid limit), T
-the time that the download took. test/sim/scenarios has examples.
+the time that the download took. test/sim/scenarios has examples. With --held others have the pieces already, and ways of
+saying who sends what are compared: the maximum flow, the holder that finishes
+first (greedy), the better of two random holders.
 
 ` + format
 
@@ -54,6 +58,7 @@ type order struct {
 	seed     uint64
 	seeds    string
 	svg      string
+	held     bool
 }
 
 func run(ctx context.Context, args []string, out io.Writer) error {
@@ -63,6 +68,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	flags.Uint64Var(&o.seed, "seed", 0, "run the random scenario of this seed, `N`")
 	flags.StringVar(&o.seeds, "seeds", "", "run the seeds `A..B`, both included, and name the worst")
 	flags.StringVar(&o.svg, "svg", "", "draw the download into this `FILE`")
+	flags.BoolVar(&o.held, "held", false, "fetch pieces that others hold, by different plans")
 	flags.SortFlags = false
 	flags.Usage = func() {}
 	if err := flags.Parse(args); errors.Is(err, pflag.ErrHelp) {
@@ -82,6 +88,8 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return fmt.Errorf("%q: everything is said by flags (--help lists them)", flags.Arg(0))
 	case given != 1:
 		return errors.New("one of --scenario, --seed and --seeds says what to run (--help explains)")
+	case o.held && (o.scenario != "" || o.svg != ""):
+		return errors.New("--held knows seeds only, and draws nothing")
 	case o.seeds != "" && o.svg != "":
 		return errors.New("--svg draws one download: use it with --seed or --scenario")
 	case o.seeds != "":
@@ -89,7 +97,12 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		if err != nil {
 			return err
 		}
+		if o.held {
+			return held(ctx, first, last, out)
+		}
 		return many(ctx, first, last, out)
+	case o.held:
+		return held(ctx, o.seed, o.seed, out)
 	}
 	title, sc := fmt.Sprintf("seed %d", o.seed), sim.Random(o.seed)
 	if o.scenario != "" {

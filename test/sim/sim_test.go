@@ -34,6 +34,7 @@ func TestCommandLine(t *testing.T) {
 		{"--seeds 5", `"5" is not written A..B`},
 		{"--seeds a..b", `"a..b" is not written A..B`},
 		{"--scenario /nowhere/x.toml", "no such file"},
+		{"--held --scenario x.toml", "--held knows seeds only"},
 		{"--frobnicate", "unknown flag"},
 	} {
 		if _, err := call(t, strings.Fields(tt.args)...); err == nil || !strings.Contains(err.Error(), tt.want) {
@@ -173,6 +174,25 @@ func TestSeeds(t *testing.T) {
 	}
 	if again, _ := call(t, "--seeds", "0..49"); again != all {
 		t.Errorf("the same seeds give\n%s\nand\n%s", all, again)
+	}
+}
+
+func TestHeld(t *testing.T) {
+	t.Parallel()
+	all, err := call(t, "--held", "--seeds", "0..9")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"everybody", "one-has-all", "worst: seed "} {
+		if !strings.Contains(all, want) {
+			t.Errorf("no %q in\n%s", want, all)
+		}
+	}
+	if again, _ := call(t, "--held", "--seeds", "0..9"); again != all {
+		t.Errorf("the same seeds give\n%s\nand\n%s", all, again)
+	}
+	if one, err := call(t, "--held", "--seed", "3"); err != nil || !strings.Contains(one, "worst: seed 3: ") {
+		t.Errorf("%v\n%s", err, one)
 	}
 }
 
