@@ -17,15 +17,15 @@ const (
 	askAtATime = 4
 )
 
-// probePeers asks peers what the resource is.
-func (d *download) probePeers(ctx context.Context) (*probed, error) {
-	answer, err := d.askPeers(ctx)
+// probePeers asks peers what the resource is, by one of its URLs.
+func (d *download) probePeers(ctx context.Context, a ask) (*probed, error) {
+	answer, err := d.askPeers(ctx, a)
 	if err != nil {
 		return nil, err
 	}
 	p := &probed{gen: origin.GenerationFromProto(answer.GetGeneration()), ranges: answer.GetRanges()}
 	p.modified, _ = parseTime(p.gen.LastModified)
-	p.name = nameSource{d.job.Output}.name(answer.GetContentDisposition(), answer.GetFinalUrl(), d.req.url())
+	p.name = nameSource{d.job.Output}.name(answer.GetContentDisposition(), answer.GetFinalUrl(), a.url)
 	switch {
 	case p.gen.StrongETag():
 		p.level = origin.Strong
@@ -44,7 +44,7 @@ func (d *download) probePeers(ctx context.Context) (*probed, error) {
 
 // askPeers asks some of the peers in the roster, a few at a time, until one
 // answers.
-func (d *download) askPeers(ctx context.Context) (*ddmv1.ProbeResponse, error) {
+func (d *download) askPeers(ctx context.Context, a ask) (*ddmv1.ProbeResponse, error) {
 	if d.roster == nil {
 		return nil, fmt.Errorf("%w: no peers to ask", errdefs.Unavailable)
 	}
@@ -69,7 +69,7 @@ func (d *download) askPeers(ctx context.Context) (*ddmv1.ProbeResponse, error) {
 		for ; running < askAtATime && next < len(peers); running, next = running+1, next+1 {
 			info := peers[next]
 			asking.Go(func() {
-				answer, err := d.askPeer(ctx, info)
+				answer, err := d.askPeer(ctx, info, a)
 				if err != nil {
 					err = fmt.Errorf("peer %s: %w", info.GetName(), hearsay(err))
 				}
@@ -89,7 +89,7 @@ func (d *download) askPeers(ctx context.Context) (*ddmv1.ProbeResponse, error) {
 	}
 }
 
-func (d *download) askPeer(ctx context.Context, info *ddmv1.PeerInfo) (*ddmv1.ProbeResponse, error) {
+func (d *download) askPeer(ctx context.Context, info *ddmv1.PeerInfo, a ask) (*ddmv1.ProbeResponse, error) {
 	conn, err := d.c.dial(info.GetAddress(), false)
 	if err != nil {
 		return nil, err
@@ -97,5 +97,5 @@ func (d *download) askPeer(ctx context.Context, info *ddmv1.PeerInfo) (*ddmv1.Pr
 	defer func() { _ = conn.Close() }() // the answer is all that was wanted
 	ctx, cancel := context.WithTimeout(ctx, d.c.opts.ConnectTimeout+d.c.opts.Timeout)
 	defer cancel()
-	return ddmv1.NewPeerServiceClient(conn).Probe(ctx, &ddmv1.ProbeRequest{Resource: d.req.wire(nil)})
+	return ddmv1.NewPeerServiceClient(conn).Probe(ctx, &ddmv1.ProbeRequest{Resource: a.wire(nil)})
 }

@@ -151,7 +151,7 @@ func (c *Client) Download(ctx context.Context, job Job, rep progress.Reporter) e
 		case mirrors < len(req.asks) && (mirrorMayHelp(err) || badPieces(err) != nil):
 			mirrors++
 			rep.Note(fmt.Sprintf("%s: %v; going on with another mirror", shown(req.url()), err))
-			req.prefer(1)
+			req.demote()
 		default:
 			return err
 		}

@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"ddm/internal/origin"
@@ -23,6 +24,7 @@ type download struct {
 	rep    progress.Reporter
 	gen    origin.Generation
 	level  origin.Level // of the evidence so far; owned by the loop once it runs
+	mixed  bool         // several sources may work side by side
 	roster *roster      // nil: no peers
 
 	target     target
@@ -31,6 +33,8 @@ type download struct {
 	sums       *sums
 	piecesFrom string // who named the job's pieces; "": the user
 	castagnoli *crc32.Table
+
+	verified atomic.Int64 // bytes that were fetched to compare them
 
 	began  time.Time
 	events chan event
@@ -155,7 +159,7 @@ func (d *download) open(ctx context.Context, p *probed) error {
 
 // identity is the contract's word for the evidence so far.
 func (d *download) identity() string {
-	if d.level < origin.Weak {
+	if d.level < origin.Weak && !d.mixed {
 		return origin.None.String()
 	}
 	return d.level.String()

@@ -332,7 +332,7 @@ func (d *download) dropBad(e *badPiecesError) error {
 			}
 		}
 		for giver := range givers {
-			id, peer := strings.CutPrefix(giver, "peer:")
+			id, peer := peerOf(giver)
 			e.peers = e.peers || peer
 			if peer {
 				d.req.suspects[id] = true

@@ -86,7 +86,7 @@ func (d *download) finish(ctx context.Context, l *loop) error {
 	}
 	done := progress.Done{
 		Sources: sources, Reassigned: st.Reassigned, Duplicate: st.Duplicate,
-		Origin: local + peers, LAN: peers, OwnRate: l.alone.rate, Elapsed: l.now(),
+		Origin: local + peers + d.verified.Load(), Verify: d.verified.Load(), LAN: peers, OwnRate: l.alone.rate, Elapsed: l.now(),
 	}
 	return d.commit(ctx, d.gen.Size, done)
 }

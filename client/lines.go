@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"ddm/client/schedule"
 	"ddm/internal/byterange"
@@ -70,15 +69,11 @@ func (l *loop) syncOwn() error {
 	}
 	wait := !l.alone.over(l.now(), l.table) && l.table.anyHere()
 	for _, line := range open {
-		if l.table.own(line.ID) || wait && line.Spec.Metered > 0 {
+		if wait && line.Spec.Metered > 0 {
 			continue
 		}
-		r, err := l.addOwn(line, nil)
-		if err != nil {
+		if err := l.ownSources(line); err != nil {
 			return err
-		}
-		if l.begun {
-			l.table.change(l.d.rep, r, "joined", "")
 		}
 	}
 	l.obey()
@@ -99,12 +94,12 @@ func (l *loop) lookAtOwn() error {
 	return l.syncOwn()
 }
 
-// addOwn makes an own line a source. The probe's reply, if there is one, is
-// its first assignment.
-func (l *loop) addOwn(line lines.Line, p *probed) (*row, error) {
+// addOwn makes an own line a source of a mirror. The probe's reply, if there
+// is one, is its first assignment.
+func (l *loop) addOwn(line lines.Line, m *mirror, p *probed) (*row, error) {
 	d := l.d
-	src := newLocalSource(l.ctx, d, line.Origin, d.c.opts.Connections, l.mixed)
-	running, latency := byterange.Range{}, time.Duration(0)
+	src := newLocalSource(l.ctx, d, line.Origin, m, d.c.opts.Connections, l.mixed)
+	running, latency := byterange.Range{}, m.wait
 	if p != nil {
 		running, latency = p.reply.Range, p.reply.FirstByte
 	}
@@ -117,7 +112,7 @@ func (l *loop) addOwn(line lines.Line, p *probed) (*row, error) {
 		}
 		p.reply = nil // the runner's now
 	}
-	if line.Spec.Metered == 0 || p != nil {
+	if m.n == 0 && (line.Spec.Metered == 0 || p != nil) {
 		l.alone.watch(sid)
 	}
 	return l.table.row(sid), nil
@@ -160,11 +155,7 @@ func (e linesChanged) handle(l *loop) error {
 		if r.here && r.peer == e.peer && !slices.ContainsFunc(e.lines, func(line *ddmv1.Line) bool {
 			return line.GetId() == r.line && !line.GetClosed()
 		}) {
-			for id, o := range l.table.owners {
-				if o.id == r.id {
-					r.cancel(id)
-				}
-			}
+			l.cancelAll(r)
 			l.removeRow(r, whyClosed(e.lines, r.line))
 		}
 	}

@@ -20,6 +20,7 @@ import (
 type localSource struct {
 	d      *download
 	name   string
+	mirror *mirror
 	line   *origin.Line
 	runner *transfer.Runner
 	in     intake
@@ -35,12 +36,12 @@ type localSource struct {
 // wait for the origin has a price, and above a megabyte the cache has its own.
 const frame = 1 << 20
 
-func newLocalSource(ctx context.Context, d *download, line *origin.Line, lanes int, mixed bool) *localSource {
-	l := &localSource{ctx: ctx, d: d, name: line.Name(), line: line, mixed: mixed, doubtful: map[uint64]bool{}}
-	l.in.giver = "own:" + l.name
+func newLocalSource(ctx context.Context, d *download, line *origin.Line, m *mirror, lanes int, mixed bool) *localSource {
+	l := &localSource{ctx: ctx, d: d, name: m.at(line.Name()), mirror: m, line: line, mixed: mixed, doubtful: map[uint64]bool{}}
+	l.in.giver = m.giver("own:" + line.Name())
 	l.runner = transfer.New(transfer.Config{
 		Line: line, Lanes: lanes, Frame: frame, Pool: rpc.Pool(),
-		Resource: origin.Resource{URL: d.req.url(), Header: d.req.asks[0].header, Jar: d.req.jar, Gen: d.gen, Guarded: d.req.asks[0].guarded},
+		Resource: m.resource(d.req),
 	}, l)
 	return l
 }
@@ -68,7 +69,7 @@ func (l *localSource) Started(id uint64, seen *origin.Reply) {
 		l.mu.Unlock()
 		return
 	}
-	l.d.send(started{id: schedule.AssignmentID(id), level: seen.Level})
+	l.d.send(started{id: schedule.AssignmentID(id), level: min(seen.Level, l.mirror.level)})
 }
 
 // Data implements transfer.Sink.

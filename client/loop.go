@@ -54,6 +54,7 @@ type loop struct {
 	begun    bool // the own lines of the beginning have joined
 	settled  bool // and those that waited for their measurement
 	streams  streams
+	pool     pool
 	alone    meterAlone
 	lastByte time.Duration
 	lookedAt time.Duration // when it was asked last who is blocked
@@ -75,12 +76,13 @@ func (d *download) run(ctx context.Context, p *probed) (*loop, error) {
 		cfg.Window = window
 	}
 	mixed := d.level >= origin.Weak
-	l.mixed = mixed
+	l.mixed, d.mixed = mixed, mixed
 	if !mixed { // nothing would show that two replies belong together
 		cfg.MaxLanes = 1
 	}
 	l.sched = schedule.New(cfg, have)
 	l.table = newTable(l.sched)
+	l.pool = newPool(d, mixed)
 	d.rec.begin(d.gen.Size, have)
 	defer func() { // everybody stops before the file is touched again
 		d.cancel()
@@ -114,7 +116,7 @@ func (l *loop) joinOwn(p *probed, have byterange.Set) error {
 		if p.reply == nil || have.Overlap(p.reply.Range) > 0 {
 			first = nil
 		}
-		if _, err := l.addOwn(line, first); err != nil {
+		if _, err := l.addOwn(line, l.pool.first(), first); err != nil {
 			return err
 		}
 	}
@@ -169,7 +171,11 @@ func (l *loop) tick() error {
 	l.sched.Tick(now)
 	if l.alone.over(now, l.table) {
 		l.joinReady()
+		if err := l.joinMirrors(); err != nil {
+			return err
+		}
 	}
+	l.meetMore()
 	if err := l.lookAtOwn(); err != nil {
 		return err
 	}
@@ -198,7 +204,7 @@ func (l *loop) blocked(now time.Duration) bool {
 
 // hopeless returns why going on makes no sense, or nil.
 func (l *loop) hopeless(now time.Duration) error {
-	if !l.table.anyUsable() && !l.peersMayCome() {
+	if !l.table.anyUsable() && !l.peersMayCome() && !l.pool.hopeful() {
 		return l.reason("no source is left")
 	}
 	if now-l.lastByte > l.d.c.opts.Patience {
@@ -281,7 +287,10 @@ func (e ended) handle(l *loop) error {
 			row.why = text(e.err)
 		}
 		if kind := errdefs.KindOf(e.err); e.local && (kind == errdefs.Changed || kind == errdefs.BadRange) {
-			return changed(e.err)
+			if row == nil || !l.mayServe(row.mirror) {
+				return changed(e.err)
+			}
+			l.dropMirror(row.mirror, changed(e.err))
 		}
 	}
 	wait, _ := errdefs.RetryAfterOf(e.err)

@@ -117,7 +117,7 @@ func (d *download) consult(ctx context.Context, p *probed) error {
 		}
 	}
 	if n > 0 {
-		d.note(fmt.Sprintf("the origin names %s besides; they serve if it fails", plural(n, "mirror")))
+		d.note(fmt.Sprintf("the origin names %s besides", plural(n, "mirror")))
 	}
 	return nil
 }

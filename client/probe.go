@@ -52,7 +52,7 @@ func (d *download) probe(ctx context.Context) (*probed, error) {
 	case d.req.private != "":
 		return nil, fmt.Errorf("the request stays on own lines because %s: %w", d.req.private, why)
 	}
-	p, err := d.probePeers(ctx)
+	p, err := d.probeByPeers(ctx)
 	if err != nil && why != nil && worthRetrying(err) {
 		return nil, why // and peers know nothing better
 	}
@@ -73,7 +73,7 @@ func (d *download) probeOwn(ctx context.Context, peers bool) (*probed, error) {
 		}
 		if peers && peersMayHelp(err) {
 			peers = false
-			if p, peerErr := d.probePeers(ctx); peerErr == nil {
+			if p, peerErr := d.probeByPeers(ctx); peerErr == nil {
 				return p, nil
 			}
 		}
@@ -95,26 +95,56 @@ func (d *download) probeOwn(ctx context.Context, peers bool) (*probed, error) {
 	}
 }
 
-// probeRound asks each mirror over each own line until one answers; that one
-// is the mirror in use from then on. The error is one worth retrying, if any
-// was.
-func (d *download) probeRound(ctx context.Context, end time.Time) (*probed, error) {
+// probeByPeers asks peers for one mirror after the other.
+func (d *download) probeByPeers(ctx context.Context) (*probed, error) {
 	var failure error
 	for i, a := range d.req.asks {
-		for _, line := range d.c.open() {
-			p, err := d.probeOnce(ctx, line.Origin, a, end)
-			if err == nil {
-				d.req.prefer(i)
-				return p, nil
-			}
-			if ctx.Err() != nil {
-				return nil, err
-			}
-			err = fmt.Errorf("%s: %w", shown(a.url), err)
-			if failure == nil || !worthRetrying(failure) && worthRetrying(err) {
-				failure = err
-			}
+		p, err := d.probePeers(ctx, a)
+		if err == nil {
+			d.req.prefer(i)
+			return p, nil
 		}
+		if ctx.Err() != nil {
+			return nil, err
+		}
+		failure = worse(failure, err)
+	}
+	return nil, failure
+}
+
+// worse keeps of two failures the one worth retrying, else the first.
+func worse(failure, err error) error {
+	if failure == nil || !worthRetrying(failure) && worthRetrying(err) {
+		return err
+	}
+	return failure
+}
+
+// probeRound asks the mirrors, each over one own line after the other, until
+// one answers; that one is the first from then on. The error is one worth
+// retrying, if any was.
+func (d *download) probeRound(ctx context.Context, end time.Time) (*probed, error) {
+	r := &race{asks: d.req.asks, ask: func(ctx context.Context, a ask) (*probed, error) { return d.probeMirror(ctx, a, end) }}
+	won, p, err := r.run(ctx)
+	if err != nil {
+		return nil, err
+	}
+	d.req.prefer(won)
+	return p, nil
+}
+
+// probeMirror asks one URL over one own line after the other.
+func (d *download) probeMirror(ctx context.Context, a ask, end time.Time) (*probed, error) {
+	var failure error
+	for _, line := range d.c.open() {
+		p, err := d.probeOnce(ctx, line.Origin, a, end)
+		if err == nil {
+			return p, nil
+		}
+		if ctx.Err() != nil {
+			return nil, err
+		}
+		failure = worse(failure, fmt.Errorf("%s: %w", shown(a.url), err))
 	}
 	if failure == nil {
 		failure = d.c.closed() // since the round before

@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -46,16 +47,19 @@ type remoteSource struct {
 	end    context.CancelCauseFunc
 	orders chan *ddmv1.FetchRequest
 	opened *ddmv1.Opened
-	in     intake
 
 	chatter *rate.Limiter // messages that bring nothing
 
-	mu   sync.Mutex
-	open map[schedule.AssignmentID]*expected // accepted, not ended
+	mu      sync.Mutex
+	mirrors []*mirror                           // by their index in Assign; changed by the loop alone
+	ins     []*intake                           // what comes from each
+	open    map[schedule.AssignmentID]*expected // accepted, not ended
 }
 
 // expected is what an assignment may still bring.
 type expected struct {
+	mirror    *mirror
+	in        *intake
 	next, end int64
 	started   bool
 	unfit     bool // its reply is not of our generation: bytes are dropped, its end was reported
@@ -109,7 +113,6 @@ func (d *download) session(ctx context.Context, info *ddmv1.PeerInfo) error {
 		orders: make(chan *ddmv1.FetchRequest, ordersAhead), open: map[schedule.AssignmentID]*expected{},
 		chatter: rate.NewLimiter(chatterRate, chatterBurst),
 	}
-	r.in.giver = "peer:" + info.GetId()
 	if err := r.begin(ctx, conn); err != nil {
 		return err
 	}
@@ -121,8 +124,10 @@ func (d *download) session(ctx context.Context, info *ddmv1.PeerInfo) error {
 	err = r.read(ctx)
 	end(err)
 	sending.Wait()
-	for _, news := range r.in.news(d.clock()) { // nobody asks for these again
-		d.send(news)
+	for _, in := range r.intakes() {
+		for _, news := range in.news(d.clock()) { // nobody asks for these again
+			d.send(news)
+		}
 	}
 	d.send(gone{r, err})
 	return err
@@ -142,7 +147,7 @@ func (r *remoteSource) begin(ctx context.Context, conn *grpc.ClientConn) (err er
 	if r.stream, err = ddmv1.NewPeerServiceClient(conn).Fetch(ctx); err != nil {
 		return err
 	}
-	open := &ddmv1.Open{Hello: r.d.c.hello(), Resource: r.d.req.wire(origin.GenerationToProto(r.d.gen))}
+	open := &ddmv1.Open{Hello: r.d.c.hello(), Resource: r.d.req.asks[0].wire(origin.GenerationToProto(r.d.gen))}
 	if err := r.stream.Send(&ddmv1.FetchRequest{Order: &ddmv1.FetchRequest_Open{Open: open}}); err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
@@ -186,12 +191,13 @@ func (r *remoteSource) order(o *ddmv1.FetchRequest) {
 	}
 }
 
-func (r *remoteSource) assign(line uint32, a schedule.Assign) {
+func (r *remoteSource) assign(line uint32, m *mirror, a schedule.Assign) {
 	r.mu.Lock()
-	r.open[a.ID] = &expected{next: a.Range.Off, end: a.Range.End()}
+	n := slices.Index(r.mirrors, m)
+	r.open[a.ID] = &expected{mirror: m, in: r.ins[n], next: a.Range.Off, end: a.Range.End()}
 	r.mu.Unlock()
 	r.order(&ddmv1.FetchRequest{Order: &ddmv1.FetchRequest_Assign{Assign: &ddmv1.Assign{
-		AssignmentId: uint64(a.ID), LineId: line, Lane: uint32(a.Lane), Offset: a.Range.Off, Length: a.Range.Len,
+		AssignmentId: uint64(a.ID), LineId: line, Lane: uint32(a.Lane), Offset: a.Range.Off, Length: a.Range.Len, Mirror: uint32(n),
 	}}})
 }
 
@@ -256,7 +262,7 @@ func (r *remoteSource) frame(ctx context.Context, f *rpc.Frame) error {
 	if crc != f.CRC32C {
 		return fmt.Errorf("%w: bytes %v arrived damaged (CRC32C)", errdefs.Corrupt, rng)
 	}
-	return r.d.receive(ctx, &r.in, id, rng, bufs)
+	return r.d.receive(ctx, e.in, id, rng, bufs)
 }
 
 // message handles what is not bytes.
@@ -265,8 +271,7 @@ func (r *remoteSource) message(m *ddmv1.FetchResponse) error {
 	switch ev := m.GetEvent().(type) {
 	case *ddmv1.FetchResponse_Started:
 		id := schedule.AssignmentID(ev.Started.GetAssignmentId())
-		level := r.d.compare(origin.GenerationFromProto(ev.Started.GetGeneration()))
-		fits := level >= origin.Weak
+		level, fits := r.grade(id, origin.GenerationFromProto(ev.Started.GetGeneration()))
 		switch news = r.start(id, fits); {
 		case news && fits:
 			r.d.send(started{id: id, level: level})
@@ -314,22 +319,43 @@ func (r *remoteSource) finish(raw uint64, err error) bool {
 	delete(r.open, id)
 	r.mu.Unlock()
 	if e != nil && !e.unfit {
-		r.d.ended(&r.in, ended{id: id, err: err})
+		r.d.ended(e.in, ended{id: id, err: err})
 	}
 	return e != nil
 }
 
-// compare grades what a peer saw against the pinned generation.
-func (d *download) compare(seen origin.Generation) origin.Level {
-	switch {
-	case seen.Size != d.gen.Size || seen.Coding != d.gen.Coding:
-		return origin.None
-	case d.gen.StrongETag() && seen.ETag == d.gen.ETag:
-		return origin.Strong
-	case d.gen.LastModified != "" && seen.LastModified == d.gen.LastModified:
-		return origin.Weak
+// grade compares what the peer saw with what is pinned of the mirror that it
+// was sent to.
+func (r *remoteSource) grade(id schedule.AssignmentID, seen origin.Generation) (level origin.Level, fits bool) {
+	r.mu.Lock()
+	e := r.open[id]
+	r.mu.Unlock()
+	if e == nil {
+		return origin.None, false
 	}
-	return origin.None
+	level = agree(e.mirror.gen, seen)
+	return min(level, e.mirror.level), level >= origin.Weak
+}
+
+// intake returns what the peer brings from a mirror.
+func (r *remoteSource) intake(m *mirror) *intake {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.ins[slices.Index(r.mirrors, m)]
+}
+
+func (r *remoteSource) intakes() []*intake {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.ins)
+}
+
+// received returns the bytes that the peer brought, duplicates included.
+func (r *remoteSource) received() (n int64) {
+	for _, in := range r.intakes() {
+		n += in.bytes.Load()
+	}
+	return n
 }
 
 func (c *Client) hello() *ddmv1.Hello { return &ddmv1.Hello{Version: c.opts.Version} }

@@ -53,9 +53,15 @@ func (r *request) mirrors() []string {
 	return list
 }
 
-// prefer puts the n-th URL first.
+// prefer puts the n-th URL first and leaves the others in their order.
 func (r *request) prefer(n int) {
-	r.asks = slices.Concat(r.asks[n:], r.asks[:n])
+	first := r.asks[n]
+	r.asks = slices.Insert(slices.Delete(slices.Clone(r.asks), n, n+1), 0, first)
+}
+
+// demote puts the first URL behind all others.
+func (r *request) demote() {
+	r.asks = append(slices.Clone(r.asks[1:]), r.asks[0])
 }
 
 func newRequest(job Job) (*request, error) {
@@ -225,10 +231,10 @@ func vacant(job Job) error {
 	return nil
 }
 
-// wire returns the request as peers get it. It must not be private.
-func (r *request) wire(gen *ddmv1.Generation) *ddmv1.Resource {
-	res := &ddmv1.Resource{Url: r.url(), Generation: gen}
-	for name, values := range r.asks[0].header {
+// wire returns the URL as peers get it. Its request must not be private.
+func (a ask) wire(gen *ddmv1.Generation) *ddmv1.Resource {
+	res := &ddmv1.Resource{Url: a.url, Generation: gen}
+	for name, values := range a.header {
 		for _, v := range values {
 			res.Headers = append(res.Headers, &ddmv1.Header{Name: name, Value: v})
 		}

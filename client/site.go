@@ -148,7 +148,9 @@ type site struct {
 	jar    http.CookieJar
 	note   func(string)
 	gen    origin.Generation
+	level  origin.Level // that its replies can reach
 	ranges bool
+	wait   time.Duration // for the first byte of its reply
 }
 
 // pin asks what the site has; once only, if there are others to ask.
@@ -163,7 +165,7 @@ func (s *site) pin(ctx context.Context, once bool) error {
 			}
 			stop()
 			_ = reply.Body.Close() // its header was wanted
-			s.gen, s.ranges = reply.Gen, !reply.Whole
+			s.gen, s.level, s.ranges, s.wait = reply.Gen, reply.Level, !reply.Whole, reply.FirstByte
 			return nil
 		})
 	}

@@ -127,9 +127,9 @@ func (l *loop) joinReady() {
 	l.streams.ready = nil
 }
 
-// join makes every line of a peer a source.
+// join makes every line of a peer a source, for each mirror.
 func (l *loop) join(peer *remoteSource) {
-	for _, row := range l.table.addRemote(l.now(), peer) {
+	for _, row := range l.table.addRemote(l.now(), peer, l.offered(peer)) {
 		l.d.rec.joined(row.id, row.name)
 		l.table.change(l.d.rep, row, "joined", "")
 	}

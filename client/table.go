@@ -30,6 +30,7 @@ type row struct {
 	local   *localSource
 	peer    *remoteSource
 	line    uint32 // its id, own or the peer's
+	mirror  *mirror
 	here    bool
 	brought int64 // bytes of earlier streams of the same line
 	status  schedule.Status
@@ -76,10 +77,11 @@ func (t *table) add(r *row) *row {
 }
 
 func (t *table) addLocal(now time.Duration, src *localSource, line lines.Line, running byterange.Range, latency time.Duration) (schedule.SourceID, schedule.AssignmentID) {
-	r := t.add(&row{name: src.name, kind: "local", local: src, line: line.ID})
+	m := src.mirror
+	r := t.add(&row{name: src.name, kind: "local", local: src, line: line.ID, mirror: m})
 	t.locals = append(t.locals, src)
 	id := t.sched.Join(now, schedule.Source{
-		ID: r.id, Lanes: src.d.c.opts.Connections, Local: true, Metered: line.Spec.Metered, Running: running, Latency: latency,
+		ID: r.id, Lanes: src.d.c.opts.Connections, Local: m.n == 0, Origin: m.n, Metered: line.Spec.Metered, Running: running, Latency: latency,
 	})
 	if id != 0 {
 		t.owners[id] = owner{r.id, true}
@@ -87,22 +89,25 @@ func (t *table) addLocal(now time.Duration, src *localSource, line lines.Line, r
 	return r.id, id
 }
 
-// addRemote makes sources of those open lines of a peer that are none yet.
-func (t *table) addRemote(now time.Duration, peer *remoteSource) []*row {
+// addRemote makes sources of those open lines of a peer that are none yet, one
+// per mirror.
+func (t *table) addRemote(now time.Duration, peer *remoteSource, mirrors []*mirror) []*row {
 	var added []*row
 	t.peers[peer] = true
 	all := peer.opened.GetLines()
 	for _, line := range all {
-		if line.GetClosed() || t.serves(peer, line.GetId()) {
-			continue
-		}
 		name := peer.info.GetName()
 		if len(all) > 1 {
 			name += "/" + line.GetName()
 		}
-		r := t.add(&row{name: name, kind: "peer", peer: peer, line: line.GetId()})
-		t.sched.Join(now, schedule.Source{ID: r.id, Lanes: int(peer.opened.GetMaxLanes()), Metered: metered(line)})
-		added = append(added, r)
+		for _, m := range mirrors {
+			if line.GetClosed() || t.serves(peer, line.GetId(), m) {
+				continue
+			}
+			r := t.add(&row{name: m.at(name), kind: "peer", peer: peer, line: line.GetId(), mirror: m})
+			t.sched.Join(now, schedule.Source{ID: r.id, Lanes: int(peer.opened.GetMaxLanes()), Origin: m.n, Metered: metered(line)})
+			added = append(added, r)
+		}
 	}
 	return added
 }
@@ -116,7 +121,7 @@ func (t *table) removeRemote(now time.Duration, peer *remoteSource) []*row {
 		}
 	}
 	delete(t.peers, peer)
-	t.lan += peer.in.bytes.Load()
+	t.lan += peer.received()
 	for id, o := range t.owners { // of whom nothing comes any more
 		if t.rows[o.id] == nil && slices.ContainsFunc(t.order, func(r *row) bool { return r.id == o.id && r.peer == peer }) {
 			delete(t.owners, id)
@@ -152,14 +157,25 @@ func (t *table) late(id schedule.AssignmentID, fresh int64) {
 	}
 }
 
-// own reports whether an own line is a source.
-func (t *table) own(line uint32) bool {
-	return slices.ContainsFunc(t.order, func(r *row) bool { return r.here && r.local != nil && r.line == line })
+// own reports whether an own line is a source of a mirror.
+func (t *table) own(line uint32, m *mirror) bool {
+	return slices.ContainsFunc(t.order, func(r *row) bool { return r.here && r.local != nil && r.line == line && r.mirror == m })
 }
 
-// serves reports whether a line of a peer is a source.
-func (t *table) serves(peer *remoteSource, line uint32) bool {
-	return slices.ContainsFunc(t.order, func(r *row) bool { return r.here && r.peer == peer && r.line == line })
+// serves reports whether a line of a peer is a source of a mirror.
+func (t *table) serves(peer *remoteSource, line uint32, m *mirror) bool {
+	return slices.ContainsFunc(t.order, func(r *row) bool { return r.here && r.peer == peer && r.line == line && r.mirror == m })
+}
+
+// streams returns the peers that are here, in order of their arrival.
+func (t *table) streams() []*remoteSource {
+	var list []*remoteSource
+	for _, r := range t.order {
+		if r.here && r.peer != nil && !slices.Contains(list, r.peer) {
+			list = append(list, r.peer)
+		}
+	}
+	return list
 }
 
 // anyUsable reports whether a source is here that is not out for good.
@@ -240,7 +256,7 @@ func (t *table) fetched() (local, peers int64) {
 		local += src.in.bytes.Load()
 	}
 	for peer := range t.peers { // whose lines share one stream
-		peers += peer.in.bytes.Load()
+		peers += peer.received()
 	}
 	return local, peers
 }
@@ -252,7 +268,7 @@ func (r *row) intake() *intake {
 	if r.local != nil {
 		return &r.local.in
 	}
-	return &r.peer.in
+	return r.peer.intake(r.mirror)
 }
 
 func (r *row) assign(a schedule.Assign) {
@@ -260,7 +276,7 @@ func (r *row) assign(a schedule.Assign) {
 	if r.local != nil {
 		r.local.assign(a)
 	} else {
-		r.peer.assign(r.line, a)
+		r.peer.assign(r.line, r.mirror, a)
 	}
 }
 

@@ -114,7 +114,7 @@ func (c *Client) saveSettings() []Setting {
 		},
 		{
 			Name: "mirror", Group: saveGroup, Scope: FlagOnly,
-			Help:  "the URLs are mirrors of one file, not several downloads",
+			Help:  "the URLs are mirrors of one file, used together, not several downloads",
 			value: toggle(&c.Mirror),
 		},
 		{
