@@ -42,7 +42,7 @@ func run(ctx context.Context, std command.Std) int {
 		return status
 	}
 	verb, args := "get", loaded.Args
-	if len(args) > 0 && slices.Contains([]string{"get", "peers", "verify"}, args[0]) {
+	if len(args) > 0 && slices.Contains([]string{"get", "peers", "plan", "verify"}, args[0]) {
 		verb, args = args[0], args[1:]
 	}
 	if err := inapplicable(s.program, verb, loaded.Flags); err != nil {
@@ -51,6 +51,8 @@ func run(ctx context.Context, std command.Std) int {
 	switch verb {
 	case "peers":
 		return s.peers(ctx, args)
+	case "plan":
+		return s.plan(ctx, args)
 	case "verify":
 		return s.verify(ctx, args)
 	}
@@ -113,6 +115,9 @@ func inapplicable(program *config.Program, verb string, flags []string) error {
 	case "peers":
 		own = []string{"tracker", "json", "quiet", "connect-timeout", "timeout"}
 		applies = func(name string) bool { return slices.Contains(own, name) }
+	case "plan":
+		others := []string{"digest", "overwrite", "dry-run", "timeline", "checksum", "checksum-url", "no-origin-digest", "no-metalink", "jobs"}
+		applies = func(name string) bool { return !slices.Contains(append(others, own...), name) }
 	case "verify":
 		others := []string{
 			"output", "dir", "input-file", "jobs", "mirror", "no-origin-digest", "no-metalink", "digest", "overwrite",

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"ddm/client"
 	"ddm/internal/command/commandtest"
 	ddmv1 "ddm/proto/ddm/v1"
 	"ddm/tracker"
@@ -91,6 +92,10 @@ func TestEndsBeforeAnyRequest(t *testing.T) {
 		{name: "all at once", args: []string{"-o", "..", "--checksum", "x", "ftp://h/", "http:///"}, status: 28, stderr: []string{"--output: ", "--checksum: ", "ftp is not spoken", "names no host"}},
 		{name: "peers with a URL", args: []string{"peers", u}, status: 28, stderr: []string{"peers takes flags only"}},
 		{name: "peers with a flag of get", args: []string{"peers", "-o", "x", "--digest"}, status: 28, stderr: []string{"--output: means nothing to peers", "--digest: means nothing to peers"}},
+		{name: "a plan of two", args: []string{"plan", u, u}, status: 28, stderr: []string{"plan explains one download, not 2"}},
+		{name: "a plan of nothing", args: []string{"plan"}, status: 28, stderr: []string{"no URL"}},
+		{name: "a plan with a flag of get", args: []string{"plan", "--digest", u}, status: 28, stderr: []string{"--digest: means nothing to plan"}},
+		{name: "a plan without an origin", args: []string{"plan", "--retry", "0", "http://127.0.0.1:1/x"}, status: 6, stderr: []string{"ddm-client: "}},
 		{name: "nobody to ask", args: []string{"peers", "--tracker", "127.0.0.1:1"}, status: 6, stderr: []string{"ddm-client: tracker 127.0.0.1:1: "}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -270,6 +275,45 @@ func TestPeers(t *testing.T) {
 	for _, field := range []string{"name", "id", "address", "version", "lines", "last_heartbeat", "load"} {
 		if row[field] == nil {
 			t.Errorf("no %s in %s", field, lines.Stdout)
+		}
+	}
+}
+
+// TestPlanShown prints what was planned, for people and for programs.
+func TestPlanShown(t *testing.T) {
+	t.Parallel()
+	o := &client.Outlook{
+		URL: "http://h/f", Name: "f\x1b", Size: 3 << 20, Identity: "strong", Expected: 90 * time.Second, Notes: []string{"careful"},
+		Sources: []client.Prospect{
+			{Name: "own line", Kind: "local", Rate: 1 << 20, Basis: "measured", Bytes: 3 << 20, Time: 3 * time.Second},
+			{Name: "attic", Kind: "peer", Basis: "unknown"},
+		},
+		Bottleneck: client.Bottleneck{Sources: []string{"own line"}, Bytes: 3 << 20, Needs: 3 * time.Second},
+		Bounds:     client.Bounds{OneCopy: 2500 * time.Millisecond},
+	}
+	var b strings.Builder
+	if err := showOutlook(&b, o, time.Time{}); err != nil || strings.Contains(b.String(), "\x1b") {
+		t.Errorf("%v: %q", err, b.String())
+	}
+	hasAll(t, "stdout", b.String(), []string{"f?", "3.0 MiB, identity strong", "1m30s", "own line: 3.0 s for 3.0 MiB", "one copy over all lines 2.5 s", "careful", "1.0 MiB/s", "not known"})
+	b.Reset()
+	if err := showOutlookJSON(&b, o, time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	var row map[string]any
+	if err := json.Unmarshal([]byte(b.String()), &row); err != nil || strings.Count(b.String(), "\n") != 1 {
+		t.Fatalf("%v: %s", err, b.String())
+	}
+	hasAll(t, "stdout", b.String(), []string{
+		`"event":"outlook"`, `"expected_seconds":90`, `"client_server_seconds":null`, `"one_copy_seconds":2.5`,
+		`"bottleneck":{"sources":["own line"],"receiver":false,"bytes":3145728,"seconds":3}`, `"rate":null,"basis":"unknown"`,
+	})
+	for _, receiver := range []bool{true, false} {
+		b.Reset()
+		o.Bottleneck = client.Bottleneck{Receiver: receiver}
+		want := map[bool]string{true: "this machine's own limit", false: "no rate is known"}[receiver]
+		if err := showOutlook(&b, o, time.Time{}); err != nil || !strings.Contains(b.String(), want) {
+			t.Errorf("%v: %q lacks %q", err, b.String(), want)
 		}
 	}
 }

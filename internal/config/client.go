@@ -66,7 +66,7 @@ func ClientProgram(c *Client) *Program {
 		Name: "ddm-client",
 		Key:  "client",
 		Usage: []string{
-			"[get] [flags] URL...", "peers [--json] [flags]",
+			"[get] [flags] URL...", "peers [--json] [flags]", "plan [--json] [flags] URL",
 			"verify --checksum|--metalink|--against WHAT [--mend] [flags] FILE",
 		},
 		About:    "ddm-client downloads files by all the lines of its LAN at once.",
