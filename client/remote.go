@@ -290,7 +290,7 @@ func (r *remoteSource) message(m *ddmv1.FetchResponse) error {
 		}
 		r.d.send(linesChanged{r, list})
 	case *ddmv1.FetchResponse_Draining:
-		return fmt.Errorf("%w: the peer is going away", errdefs.Unavailable)
+		r.d.send(draining{r, ev.Draining.GetGrace().AsDuration()})
 	}
 	if !news && !r.chatter.Allow() {
 		return fmt.Errorf("%w: %s: it sends one empty message after the other", errdefs.Corrupt, tableClosed)

@@ -3,7 +3,9 @@ package client
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
+	"time"
 
 	"ddm/internal/errdefs"
 	"ddm/internal/progress"
@@ -33,9 +35,13 @@ func newStreams() streams {
 }
 
 type (
-	listed  struct{ infos []*ddmv1.PeerInfo } // peers are on the roster
-	arrived struct{ peer *remoteSource }      // its stream is open
-	gone    struct {                          // its stream is over
+	listed   struct{ infos []*ddmv1.PeerInfo } // peers are on the roster
+	arrived  struct{ peer *remoteSource }      // its stream is open
+	draining struct {                          // it takes no new orders and will soon be gone
+		peer  *remoteSource
+		grace time.Duration // then it cuts what runs
+	}
+	gone struct { // its stream is over
 		peer *remoteSource
 		err  error
 	}
@@ -135,6 +141,20 @@ func (l *loop) join(peer *remoteSource) {
 	}
 	l.obey()
 }
+
+func (e draining) handle(l *loop) error {
+	l.streams.ready = slices.DeleteFunc(l.streams.ready, func(r *remoteSource) bool { return r == e.peer })
+	for _, row := range l.table.order {
+		if row.here && row.peer == e.peer {
+			row.why = "the peer is going away"
+			l.sched.Retire(l.now(), row.id, min(max(e.grace, 0), longestGrace))
+		}
+	}
+	return nil
+}
+
+// longestGrace is how long a peer that goes away is believed to stay.
+const longestGrace = 10 * time.Second
 
 func (e gone) handle(l *loop) error {
 	l.streams.trying++

@@ -74,14 +74,7 @@ func (s *Scheduler) makeRoom() {
 		if a == nil || a.twin != nil {
 			continue
 		}
-		cut := a.at + int64(s.expected(l)*soonEnough.Seconds())
-		cut = (cut + fineGrid - 1) / fineGrid * fineGrid
-		if a.end-cut < worthACut {
-			continue
-		}
-		s.todo.Add(byterange.Between(cut, a.end))
-		a.end = cut
-		s.actions = append(s.actions, Shrink{ID: a.id, Source: l.src.id, End: cut})
+		s.cut(a, a.at+int64(s.expected(l)*soonEnough.Seconds()))
 	}
 }
 

@@ -94,6 +94,47 @@ func TestDoublesAtOnce(t *testing.T) {
 	}
 }
 
+// TestRetire sends a source away: it keeps what it can bring in time, and gets
+// nothing more.
+func TestRetire(t *testing.T) {
+	t.Parallel()
+	const size = 64 * mib
+	s := schedule.New(schedule.Config{Size: size, NoSteal: true}, byterange.Set{})
+	whole := s.Join(0, schedule.Source{ID: 1, Running: byterange.Range{Len: size}})
+	s.Join(0, schedule.Source{ID: 2})
+	s.Actions()
+	now := time.Duration(0)
+	for at := int64(0); at < 10*mib; at += mib / 10 { // 1 MiB/s
+		now += 100 * time.Millisecond
+		s.Received(now, whole, byterange.Range{Off: at, Len: mib / 10})
+		s.Tick(now)
+	}
+	s.Actions()
+	s.Retire(now, 1, 8*time.Second)
+	if err := s.Audit(); err != nil {
+		t.Error(err)
+	}
+	cut := int64(0)
+	for _, act := range s.Actions() {
+		if a, ok := act.(schedule.Shrink); ok && a.ID == whole {
+			cut = a.End
+		}
+	}
+	if cut < 13*mib || cut > 15*mib {
+		t.Errorf("cut at %d, want what 4 s of 1 MiB/s bring", cut)
+	}
+	s.Ended(now, whole, schedule.OK, 0)
+	s.Tick(now + time.Second)
+	for _, a := range assigned(s) {
+		if a.Source == 1 {
+			t.Errorf("%v is asked of a source that goes away", a.Range)
+		}
+	}
+	if st := s.Status(1).State; st != schedule.Leaving {
+		t.Errorf("it is %s", st)
+	}
+}
+
 // TestAskedToWait lets an origin refuse a source's second connection for a
 // while: what runs goes on, and nothing new is asked for before that.
 func TestAskedToWait(t *testing.T) {

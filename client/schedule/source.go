@@ -18,6 +18,7 @@ const (
 	Stalled State = "stalled" // silent: left alone until its wait is over
 	Cooling State = "cooling" // failed or refused: left alone until its wait is over
 	Out     State = "failed"  // cannot serve this resource
+	Leaving State = "leaving" // is going away: ends what it runs, gets nothing more
 )
 
 // Status is a source's figures.
@@ -40,6 +41,8 @@ func (s *Scheduler) Status(id SourceID) Status {
 	case src.state == Stalled || src.state == Cooling:
 		st.Wait = max(0, src.until-s.now)
 	case src.state == Out:
+	case src.retired:
+		st.State = Leaving
 	case src.sparedNow(s.now):
 		st.State, st.Wait = Spare, src.spare-s.now
 	case st.Lanes > 0:
@@ -183,6 +186,7 @@ type source struct {
 	spared  int           // how often in a row it was found to add nothing
 	looked  time.Duration // when its gain was last judged
 	pausing bool          // gets nothing new: what do the others do without it?
+	retired bool          // gets nothing new: it is going away
 
 	busyTicks int // in a row that it had work
 
@@ -203,6 +207,9 @@ func newSource(j Source, lanes int, now time.Duration) *source {
 
 // usable reports whether the source may be given work now.
 func (src *source) usable(now time.Duration) bool {
+	if src.retired {
+		return false
+	}
 	switch src.state {
 	case Out:
 		return false

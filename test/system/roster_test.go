@@ -194,3 +194,36 @@ func TestPeerComesBack(t *testing.T) {
 		}
 	})
 }
+
+// TestPeerGoesAway ends a peer in the middle, as its owner would: it finishes
+// what it can in the time that it has, and nothing is fetched again.
+func TestPeerGoesAway(t *testing.T) {
+	f := origintest.NewFile(48*mib, 34)
+	bubble(t, map[string]origintest.File{"/f.bin": f}, func(w *world) {
+		w.tracker()
+		h := w.peer("p", mib)
+		a := &account{}
+		took := make(chan time.Duration, 1)
+		a.once(0.4, func() {
+			go func() {
+				began := time.Now()
+				h.stop()
+				took <- time.Since(began)
+			}()
+		})
+		if err := w.user(mib, nil).get("/f.bin", a); err != nil {
+			w.t.Fatal(err)
+		}
+		w.holds("f.bin", f)
+		w.t.Log(a, a.moves)
+		if d := <-took; d > 8*time.Second {
+			w.t.Errorf("it took %v to go", d)
+		}
+		if a.done.Reassigned != 0 || a.done.Duplicate != 0 {
+			w.t.Errorf("%d ranges were given to others, %d bytes came twice", a.done.Reassigned, a.done.Duplicate)
+		}
+		if reason, left := a.reasonOf("p", "left"); !left || !strings.Contains(reason, "going away") {
+			w.t.Errorf("left %v: %s", left, reason)
+		}
+	})
+}
