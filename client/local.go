@@ -27,7 +27,8 @@ type localSource struct {
 	mixed  bool // others bring bytes too: each reply must show that it belongs with theirs
 
 	mu       sync.Mutex
-	doubtful map[uint64]bool // assignments whose reply shows nothing
+	doubtful map[uint64]bool            // assignments whose reply shows nothing
+	brought  map[uint64]byterange.Range // by those that have not ended
 
 	ctx context.Context //nolint:containedctx // the download's, for the calls of the Runner, which have none
 }
@@ -37,7 +38,7 @@ type localSource struct {
 const frame = 1 << 20
 
 func newLocalSource(ctx context.Context, d *download, line *origin.Line, m *mirror, lanes int, mixed bool) *localSource {
-	l := &localSource{ctx: ctx, d: d, name: m.at(line.Name()), mirror: m, line: line, mixed: mixed, doubtful: map[uint64]bool{}}
+	l := &localSource{ctx: ctx, d: d, name: m.at(line.Name()), mirror: m, line: line, mixed: mixed, doubtful: map[uint64]bool{}, brought: map[uint64]byterange.Range{}}
 	l.in.giver = m.giver("own:" + line.Name())
 	l.runner = transfer.New(transfer.Config{
 		Line: line, Lanes: lanes, Frame: frame, Pool: rpc.Pool(),
@@ -77,11 +78,14 @@ func (l *localSource) Data(id uint64, off int64, buf mem.Buffer) error {
 	defer buf.Free()
 	l.mu.Lock()
 	doubtful := l.doubtful[id]
+	p := buf.ReadOnlyData()
+	if !doubtful {
+		l.brought[id] = after(l.brought[id], byterange.Range{Off: off, Len: int64(len(p))})
+	}
 	l.mu.Unlock()
 	if doubtful {
 		return fmt.Errorf("%w: nothing shows that it is of the same resource", errdefs.BadReply)
 	}
-	p := buf.ReadOnlyData()
 	return l.d.receive(l.ctx, &l.in, schedule.AssignmentID(id), byterange.Range{Off: off, Len: int64(len(p))}, [][]byte{p})
 }
 
@@ -89,6 +93,16 @@ func (l *localSource) Data(id uint64, off int64, buf mem.Buffer) error {
 func (l *localSource) Ended(id uint64, err error) {
 	l.mu.Lock()
 	delete(l.doubtful, id)
+	brought := l.brought[id]
+	delete(l.brought, id)
 	l.mu.Unlock()
-	l.d.ended(&l.in, ended{id: schedule.AssignmentID(id), err: err, local: true})
+	l.d.ended(&l.in, ended{id: schedule.AssignmentID(id), err: err, local: true, brought: brought})
+}
+
+// after appends the range that follows.
+func after(r, next byterange.Range) byterange.Range {
+	if r.Empty() {
+		return next
+	}
+	return byterange.Between(r.Off, next.End())
 }

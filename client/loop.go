@@ -29,6 +29,10 @@ type (
 		id    schedule.AssignmentID
 		err   error
 		local bool
+
+		in      *intake         // that its bytes went through; nil: it brought none
+		brought byterange.Range // by this assignment
+		from    schedule.SourceID
 	}
 	broken struct{ err error } // the target takes no more
 )
@@ -137,7 +141,7 @@ func (l *loop) turn() error {
 	defer tick.Stop()
 	l.lastByte = l.now()
 	l.alone.began = l.lastByte
-	for !l.sched.Complete() {
+	for !l.sched.Complete() || l.missing() {
 		select {
 		case ev := <-l.d.events:
 			if err := ev.handle(l); err != nil {
@@ -279,6 +283,7 @@ func (e received) handle(l *loop) error {
 }
 
 func (e ended) handle(l *loop) error {
+	e.from = l.table.owner(e.id)
 	row, wanted := l.table.take(e.id)
 	l.d.rec.ended(l.now(), e.id)
 	if e.err != nil && wanted && !errors.Is(e.err, context.Canceled) {
@@ -295,6 +300,9 @@ func (e ended) handle(l *loop) error {
 	}
 	wait, _ := errdefs.RetryAfterOf(e.err)
 	l.sched.Ended(l.now(), e.id, outcome(e.err, row), min(wait, longestWait))
+	if err := l.takeBack(e); err != nil {
+		return err
+	}
 	if e.local && row != nil && spent(e.err) {
 		l.d.c.own.Refresh()
 		return l.syncOwn()

@@ -53,7 +53,7 @@ type mirror struct {
 
 // resource is what an own line asks it for.
 func (m *mirror) resource(req *request) origin.Resource {
-	return origin.Resource{URL: m.ask.url, Header: m.ask.header, Jar: req.jar, Gen: m.gen, Guarded: m.ask.guarded}
+	return origin.Resource{URL: m.ask.url, Header: m.ask.header, Jar: req.jar, Gen: m.gen, Guarded: m.ask.guarded, Undigested: req.undigested}
 }
 
 // at returns the name of a source that fetches from this mirror.

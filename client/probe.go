@@ -155,7 +155,7 @@ func (d *download) probeMirror(ctx context.Context, a ask, end time.Time) (*prob
 func (d *download) probeOnce(ctx context.Context, line *origin.Line, a ask, end time.Time) (*probed, error) {
 	ctx, stop := context.WithCancel(ctx)
 	late := time.AfterFunc(time.Until(end), stop)
-	reply, err := line.Probe(ctx, origin.ProbeRequest{URL: a.url, Header: a.header, Jar: d.req.jar, First: firstRange, Guarded: a.guarded})
+	reply, err := line.Probe(ctx, origin.ProbeRequest{URL: a.url, Header: a.header, Jar: d.req.jar, First: firstRange, Guarded: a.guarded, Undigested: d.req.undigested})
 	if !late.Stop() && (err == nil || errors.Is(err, context.Canceled)) {
 		if err == nil {
 			_ = reply.Body.Close() // it was stopped: nothing more comes

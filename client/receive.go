@@ -167,6 +167,7 @@ func split(bufs [][]byte, n int64) (head, rest [][]byte) {
 // ended tells the loop that an assignment is over, and what it does not know
 // of it yet.
 func (d *download) ended(in *intake, e ended) {
+	e.in = in
 	if news, some := in.over(e.id); some {
 		d.send(news)
 	}

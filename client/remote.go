@@ -58,11 +58,11 @@ type remoteSource struct {
 
 // expected is what an assignment may still bring.
 type expected struct {
-	mirror    *mirror
-	in        *intake
-	next, end int64
-	started   bool
-	unfit     bool // its reply is not of our generation: bytes are dropped, its end was reported
+	mirror         *mirror
+	in             *intake
+	off, next, end int64
+	started        bool
+	unfit          bool // its reply is not of our generation: bytes are dropped, its end was reported
 }
 
 // serve keeps a stream to a peer as long as the roster lists it, and, while
@@ -194,7 +194,7 @@ func (r *remoteSource) order(o *ddmv1.FetchRequest) {
 func (r *remoteSource) assign(line uint32, m *mirror, a schedule.Assign) {
 	r.mu.Lock()
 	n := slices.Index(r.mirrors, m)
-	r.open[a.ID] = &expected{mirror: m, in: r.ins[n], next: a.Range.Off, end: a.Range.End()}
+	r.open[a.ID] = &expected{mirror: m, in: r.ins[n], off: a.Range.Off, next: a.Range.Off, end: a.Range.End()}
 	r.mu.Unlock()
 	r.order(&ddmv1.FetchRequest{Order: &ddmv1.FetchRequest_Assign{Assign: &ddmv1.Assign{
 		AssignmentId: uint64(a.ID), LineId: line, Lane: uint32(a.Lane), Offset: a.Range.Off, Length: a.Range.Len, Mirror: uint32(n),
@@ -319,7 +319,7 @@ func (r *remoteSource) finish(raw uint64, err error) bool {
 	delete(r.open, id)
 	r.mu.Unlock()
 	if e != nil && !e.unfit {
-		r.d.ended(e.in, ended{id: id, err: err})
+		r.d.ended(e.in, ended{id: id, err: err, brought: byterange.Between(e.off, e.next)})
 	}
 	return e != nil
 }

@@ -25,6 +25,8 @@ type request struct {
 	// may be shared with peers.
 	private string
 
+	undigested bool // what the origin says of digests is left unchecked
+
 	list     digest.List     // of the job's checksum file; nil: none
 	suspects map[string]bool // peers that had a hand in bad pieces, by id: they are left out
 	learned  learned         // from the origin, for the mirrors that it named
@@ -68,7 +70,7 @@ func newRequest(job Job) (*request, error) {
 	if len(job.URLs) == 0 {
 		return nil, fmt.Errorf("%w: no URL given", errdefs.Invalid)
 	}
-	req := &request{jar: job.Cookies, suspects: map[string]bool{}}
+	req := &request{jar: job.Cookies, undigested: job.NoOriginDigest, suspects: map[string]bool{}}
 	var first *url.URL
 	if job.Home != "" {
 		var err error

@@ -157,6 +157,15 @@ func (t *table) late(id schedule.AssignmentID, fresh int64) {
 	}
 }
 
+// debit takes back what a source was credited for.
+func (t *table) debit(id schedule.SourceID, n int64) {
+	for _, r := range t.order {
+		if r.id == id {
+			r.brought -= n
+		}
+	}
+}
+
 // own reports whether an own line is a source of a mirror.
 func (t *table) own(line uint32, m *mirror) bool {
 	return slices.ContainsFunc(t.order, func(r *row) bool { return r.here && r.local != nil && r.line == line && r.mirror == m })

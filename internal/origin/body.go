@@ -1,14 +1,18 @@
 package origin
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
+	"net/http"
 	"time"
 
 	"golang.org/x/time/rate"
 
+	"ddm/internal/digest"
 	"ddm/internal/errdefs"
 )
 
@@ -26,6 +30,9 @@ type body struct {
 	cancel context.CancelFunc
 
 	watch *watchdog
+
+	said digest.Digest // what all of it must hash to
+	sum  hash.Hash     // nil: nothing is said
 
 	limits []*rate.Limiter
 	due    time.Time // the next Read waits until then: what was read is over a limit
@@ -80,10 +87,39 @@ func (b *body) Read(p []byte) (int, error) {
 		b.left -= int64(n)
 	}
 	b.charge(n)
+	if b.sum != nil {
+		b.sum.Write(p[:n])
+	}
 	if err != nil {
 		b.err = b.judge(err)
 	}
+	if errors.Is(b.err, io.EOF) {
+		b.err = b.verdict()
+	}
 	return n, b.err
+}
+
+// verdict is io.EOF, unless the bytes are not what the origin said they were.
+func (b *body) verdict() error {
+	if b.sum != nil && !bytes.Equal(b.sum.Sum(nil), b.said.Sum) {
+		return fmt.Errorf("%w: the bytes do not have the %s that the reply's Content-Digest names; --no-origin-digest leaves that unchecked", errdefs.BadReply, b.said.Algorithm)
+	}
+	return io.EOF
+}
+
+// promise has the body compared with a reply's Content-Digest (RFC 9530) once
+// it was read to its end.
+func (b *body) promise(h http.Header) {
+	if h.Get("Content-Digest") == "" {
+		return
+	}
+	for _, c := range digest.FromHeader(h, true) {
+		if c.Scope == digest.Body && c.Secure() {
+			b.said = c.Digest
+			b.sum, _ = digest.New(c.Algorithm) // FromHeader names only what there is
+			return
+		}
+	}
 }
 
 // finish looks behind the last byte: one more makes the whole reply void. An
@@ -95,7 +131,7 @@ func (b *body) finish() error {
 	if n, _ := io.ReadFull(b.rc, extra[:]); n > 0 {
 		return fmt.Errorf("%w: the body is longer than its range", errdefs.BadReply)
 	}
-	return io.EOF
+	return b.verdict()
 }
 
 // judge gives an error of the body its kind.

@@ -159,7 +159,7 @@ func (l *Line) Probe(ctx context.Context, req ProbeRequest) (*Reply, error) {
 	if req.From < 0 || want.End() < want.Off {
 		return nil, fmt.Errorf("%w: probe of %v", errdefs.Invalid, want)
 	}
-	q := request{url: u, header: req.Header, jar: req.Jar, rng: byterange.FormatRange(want), guarded: req.Guarded, probe: true}
+	q := request{url: u, header: req.Header, jar: req.Jar, rng: byterange.FormatRange(want), guarded: req.Guarded, probe: true, undigested: req.Undigested}
 	a, err := l.get(ctx, q)
 	if err != nil {
 		return nil, err
@@ -190,7 +190,7 @@ func (l *Line) Open(ctx context.Context, res Resource, r byterange.Range) (*Repl
 	if r.Empty() || r.Off < 0 || r.End() < r.Off || r.End() > res.Gen.Size {
 		return nil, fmt.Errorf("%w: range %v of a resource of %d bytes", errdefs.Invalid, r, res.Gen.Size)
 	}
-	a, err := l.get(ctx, request{url: u, header: res.Header, jar: res.Jar, rng: byterange.FormatRange(r), guarded: res.Guarded})
+	a, err := l.get(ctx, request{url: u, header: res.Header, jar: res.Jar, rng: byterange.FormatRange(r), guarded: res.Guarded, undigested: res.Undigested})
 	if err != nil {
 		return nil, err
 	}
@@ -226,7 +226,11 @@ func (l *Line) reply(ctx context.Context, a *answer, v Verdict, whole bool) *Rep
 	if v.Gen.Size < 0 {
 		left = -1
 	}
-	r.Body = newBody(ctx, a, left, l.cfg.StallTimeout, l.cfg.Limits)
+	b := newBody(ctx, a, left, l.cfg.StallTimeout, l.cfg.Limits)
+	if !whole && !a.undigested { // the digest of a whole is the caller's to check
+		b.promise(h)
+	}
+	r.Body = b
 	return r
 }
 
@@ -239,6 +243,8 @@ type request struct {
 
 	guarded bool // a public server named the URL
 	probe   bool // a digest of the whole is welcome
+
+	undigested bool // a Content-Digest is left unchecked
 }
 
 // answer is a reply that is no redirect.
@@ -247,6 +253,8 @@ type answer struct {
 	trail     trail
 	firstByte time.Duration
 	cancel    context.CancelFunc // ends the exchange
+
+	undigested bool
 }
 
 func (a *answer) chunked() bool { return len(a.resp.TransferEncoding) > 0 }
@@ -361,7 +369,7 @@ func (l *Line) exchange(ctx context.Context, q request, t trail) (_ *answer, coo
 		q.jar.SetCookies(t.at, resp.Cookies())
 	}
 	t.guarded = t.guarded || proxied || l.isPublic(t.at, remote)
-	return &answer{resp: resp, trail: t, firstByte: time.Since(start), cancel: cancel}, cookies, nil
+	return &answer{resp: resp, trail: t, firstByte: time.Since(start), cancel: cancel, undigested: q.undigested}, cookies, nil
 }
 
 // isPublic reports whether a reply came from a public address.

@@ -294,6 +294,13 @@ func TestBodies(t *testing.T) {
 		{"all sent, end missing", origintest.Fault{End: origintest.Truncate, After: ask, Chunked: true}, "", ask},
 		{"excess, chunked", origintest.Fault{Excess: 1, Chunked: true}, errdefs.BadReply, ask},
 		{"excess, no length", origintest.Fault{Excess: 70_000, NoLength: true}, errdefs.BadReply, ask},
+		{"right digest", origintest.Fault{ContentDigest: origintest.RightDigest}, "", ask},
+		{"right digest, chunked", origintest.Fault{ContentDigest: origintest.RightDigest, Chunked: true}, "", ask},
+		{"wrong digest", origintest.Fault{ContentDigest: origintest.WrongDigest}, errdefs.BadReply, ask},
+		{"wrong digest, chunked", origintest.Fault{ContentDigest: origintest.WrongDigest, Chunked: true}, errdefs.BadReply, ask},
+		{"wrong digest, no length", origintest.Fault{ContentDigest: origintest.WrongDigest, NoLength: true}, errdefs.BadReply, ask},
+		{"digest of a short reply", origintest.Fault{ContentDigest: origintest.RightDigest, Short: cut}, "", cut},
+		{"digests nobody knows", origintest.Fault{Set: []string{"Content-Digest: unixsum=:AAAA:, sha-256=:AAAA:"}}, "", ask},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			srv := origintest.New(t, origintest.Options{Files: map[string]origintest.File{"/f": f.With(tt.fault)}})

@@ -80,6 +80,9 @@ type Resource struct {
 	// Guarded says that a public server named the URL, not the user: it is
 	// judged like the target of a redirect, by LineConfig.Redirected.
 	Guarded bool
+
+	// Undigested leaves a reply's Content-Digest unchecked.
+	Undigested bool
 }
 
 // ProbeRequest asks what an origin says of a resource.
@@ -90,7 +93,8 @@ type ProbeRequest struct {
 	From   int64          // first byte to ask for
 	First  int64          // bytes to ask for; 0: 1 MiB
 
-	Guarded bool // as in Resource
+	Guarded    bool // as in Resource
+	Undigested bool // as in Resource
 }
 
 // Linked is the Link fields of one reply.
@@ -115,8 +119,9 @@ type Reply struct {
 	FirstByte   time.Duration // from sending the last request to its reply's header
 
 	// Body gives exactly Range. A body that ends early fails with
-	// errdefs.Unavailable around io.ErrUnexpectedEOF, a longer one with
-	// errdefs.BadReply: then nothing of it may be used. It lives as long as
+	// errdefs.Unavailable around io.ErrUnexpectedEOF, a longer one, and one
+	// that is not what its Content-Digest says, with errdefs.BadReply: then
+	// nothing of it may be used. It lives as long as
 	// the context of its request. A Read may return bytes and an error
 	// together. Close must not run beside a Read: cancel the context to end
 	// one that blocks.

@@ -82,7 +82,7 @@ func TestOriginNamesItsDigest(t *testing.T) {
 	}{
 		{"right", "Repr-Digest", "sha-256=:" + b64(sum[:]) + ":", "", "digest"},
 		{"wrong", "Repr-Digest", "sha-256=:" + wrong + ":", errdefs.Corrupt, ""},
-		{"of the range only", "Content-Digest", "sha-256=:" + wrong + ":", "", "strong"},
+		{"of each range", "Content-Digest", "sha-256=:" + wrong + ":", errdefs.BadReply, ""},
 		{"weak", "X-Goog-Hash", "md5=" + b64(weak[:]), "", "strong"},
 		{"weak and wrong", "X-Goog-Hash", "md5=" + wrong[:22] + "==", errdefs.Corrupt, ""},
 		{"of nobody knows what", "Content-Md5", wrong[:22] + "==", "", "strong"},
@@ -94,7 +94,7 @@ func TestOriginNamesItsDigest(t *testing.T) {
 			bubble(t, map[string]origintest.File{"/f.bin": f}, func(w *world) {
 				w.tracker()
 				w.peer("a", mib)
-				a := &account{}
+				a := &account{retracted: true}
 				err := w.user(mib, nil).get("/f.bin", a)
 				if errdefs.KindOf(err) != tc.kind {
 					w.t.Fatalf("error %v, want kind %q", err, tc.kind)

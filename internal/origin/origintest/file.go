@@ -45,6 +45,16 @@ const (
 	Stall               // nothing more comes until the client goes
 )
 
+// Digested is what a Content-Digest field says.
+type Digested int
+
+// The fields.
+const (
+	Undigested Digested = iota // there is none
+	RightDigest
+	WrongDigest
+)
+
 // Fault is one way to misbehave. Skip, Count and Client choose the requests;
 // every other field that is not zero changes what they get.
 type Fault struct {
@@ -68,6 +78,8 @@ type Fault struct {
 	Multipart    bool     // dress the range as multipart/byteranges
 	Chunked      bool     // frame the body by chunks
 	NoLength     bool     // frame the body by the end of the connection
+
+	ContentDigest Digested // names the SHA-256 of what is sent
 
 	After int64   // bytes of the body before End strikes
 	End   End     // how the body ends then
@@ -97,6 +109,7 @@ func (f Fault) merge(o Fault) Fault {
 	set(&f.Multipart, o.Multipart)
 	set(&f.Chunked, o.Chunked)
 	set(&f.NoLength, o.NoLength)
+	set(&f.ContentDigest, o.ContentDigest)
 	set(&f.After, o.After)
 	set(&f.End, o.End)
 	set(&f.Rate, o.Rate)

@@ -1,6 +1,8 @@
 package origintest
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"maps"
 	"net/http"
@@ -153,6 +155,7 @@ func (x *exchange) serve() {
 	if x.bad.Multipart {
 		head.Set("Content-Type", "multipart/byteranges; boundary=b")
 	}
+	x.digest(span)
 	x.override()
 	x.h.status(x.e, status)
 	x.w.WriteHeader(status)
@@ -176,6 +179,18 @@ func (x *exchange) identity() {
 	}
 	head.Set("Accept-Ranges", "bytes")
 	maps.Copy(head, x.file.Header)
+}
+
+// digest names the digest of the body (RFC 9530).
+func (x *exchange) digest(span byterange.Range) {
+	if x.bad.ContentDigest == Undigested {
+		return
+	}
+	sum := sha256.Sum256(x.file.Bytes(span.Off, int(span.Len)))
+	if x.bad.ContentDigest == WrongDigest {
+		sum[0]++
+	}
+	x.w.Header().Set("Content-Digest", "sha-256=:"+base64.StdEncoding.EncodeToString(sum[:])+":")
 }
 
 func (x *exchange) contentRange() {
