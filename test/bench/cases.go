@@ -53,6 +53,7 @@ func groups() []group {
 			{"8-two-clients", twoClients},
 		}},
 		{"uneven", unevenLab, []benchCase{{"3-uneven", uneven}}},
+		{"far", farLab, []benchCase{{"13-far", far}}},
 		{"two lines", twoLineLab, []benchCase{{"11-two-lines", twoLines}}},
 	}
 }

@@ -125,9 +125,11 @@ func (l *lab) startTracker() {
 	})
 }
 
-func (l *lab) startPeer(name string) {
-	l.peers[name] = l.start(name, "peerd", "--insecure", "--tracker", l.trackerAddr(), "--name", name,
-		"--state-dir", l.dir(), "--allow-origin", netlab.OriginAddr+"/32")
+func (l *lab) startPeer(name string, more ...string) {
+	l.peers[name] = l.start(name, "peerd", append([]string{
+		"--insecure", "--tracker", l.trackerAddr(), "--name", name,
+		"--state-dir", l.dir(), "--allow-origin", netlab.OriginAddr + "/32",
+	}, more...)...)
 }
 
 // setPeers sees to it that exactly these run and are listed.

@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,6 +18,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"ddm/test/lab/netlab"
 )
 
 // process is a program that runs on a host of the lab and is measured there.
@@ -58,7 +59,7 @@ func start(s *scope, namespace string, look time.Duration, program string, args 
 	cmd.Stdout, cmd.Stderr = &p.stdout, &p.stderr
 	// Should the bench die, nothing may stay behind.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := inNamespace(namespace, func() error {
+	if err := netlab.Inside(namespace, func() error {
 		p.started = time.Now()
 		return cmd.Start()
 	}); err != nil {
@@ -76,31 +77,6 @@ func start(s *scope, namespace string, look time.Duration, program string, args 
 		waiters.Wait()
 	})
 	return p
-}
-
-// inNamespace calls f on a thread inside a network namespace: a process started
-// there is born inside, without the time that a program like ip would take.
-func inNamespace(name string, f func() error) error {
-	runtime.LockOSThread() // unlocked only once the thread is back
-	home, err := os.Open("/proc/thread-self/ns/net")
-	if err != nil {
-		return err
-	}
-	defer home.Close()
-	there, err := os.Open("/run/netns/" + name)
-	if err != nil {
-		return err
-	}
-	defer there.Close()
-	if err := unix.Setns(int(there.Fd()), unix.CLONE_NEWNET); err != nil { //nolint:gosec // a small number
-		return fmt.Errorf("enter namespace %s: %w", name, err)
-	}
-	failed := f()
-	if err := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET); err != nil { //nolint:gosec // a small number
-		return fmt.Errorf("leave namespace %s: %w", name, err)
-	}
-	runtime.UnlockOSThread()
-	return failed
 }
 
 // watch notes memory and writing until the process ends.

@@ -71,6 +71,10 @@ func serviceBugs() []bug {
 			`p.err == nil && size > 0`, "internal/rpc",
 		},
 		{
+			"let a stream hold ten times as much", "internal/rpc/rpc.go",
+			"	bulkStreamWindow = 6 * mib\n", "	bulkStreamWindow = 60 * mib\n", "test/memory",
+		},
+		{
 			"let a panic end the process", "internal/rpc/interceptors.go",
 			"		resp, err := func() (resp any, err error) {\n			defer rescue(log, info.FullMethod, &err)\n",
 			"		resp, err := func() (resp any, err error) {\n", "internal/rpc",

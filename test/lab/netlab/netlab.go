@@ -63,6 +63,7 @@ type HostConfig struct {
 type Lab struct {
 	prefix string
 	hosts  map[string]*Host
+	cables int // added by AddFar
 }
 
 // Host is one machine of the lab, a network namespace.
