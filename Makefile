@@ -95,7 +95,7 @@ vuln: ## Look for known vulnerabilities (asks vuln.go.dev)
 ##@ Measuring and endurance
 
 .PHONY: bench
-bench: ## Measure the programs beside curl, aria2 and axel (root); BENCH="-only 1,7" for less
+bench: ## Measure the programs beside curl, aria2, axel, wget2 (root); BENCH="-only 1,7" for less
 	$(GO) run ./test/bench $(BENCH)
 
 .PHONY: microbench

@@ -33,6 +33,7 @@ import (
 	"ddm/internal/errdefs"
 	"ddm/internal/lines"
 	"ddm/internal/origin"
+	"ddm/internal/partfile/disk"
 	"ddm/internal/progress"
 	"ddm/internal/rpc"
 	ddmv1 "ddm/proto/ddm/v1"
@@ -46,13 +47,15 @@ type Client struct {
 	own   *lines.Set    // nil: no own line is to be used
 	limit *rate.Limiter // nil: none
 	dial  func(target string, bulk bool) (*grpc.ClientConn, error)
+	dir   func(path string) (disk.Dir, error) // nil: the system's
 }
 
-// Network replaces the real network, for tests.
+// Network replaces the real network, and the disk, for tests.
 type Network struct {
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error) // of own lines to origins
 	Own  lines.Network                                                     // this machine's interfaces
 	RPC  func(target string, bulk bool) (*grpc.ClientConn, error)          // to tracker and peers
+	Dir  func(path string) (disk.Dir, error)                               // where part files are
 }
 
 // New returns a client with its own lines open. An interface that is not there
@@ -63,7 +66,7 @@ func New(opts Options) (*Client, error) { return NewOn(opts, Network{}) }
 // NewOn is New on another network.
 func NewOn(opts Options, network Network) (*Client, error) {
 	opts = withDefaults(opts)
-	c := &Client{opts: opts, log: opts.Log, dial: network.RPC, limit: newLimit(opts.LimitRate)}
+	c := &Client{opts: opts, log: opts.Log, dial: network.RPC, dir: network.Dir, limit: newLimit(opts.LimitRate)}
 	if c.dial == nil {
 		c.dial = c.dialRPC
 	}

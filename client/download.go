@@ -140,7 +140,7 @@ func (d *download) open(ctx context.Context, p *probed) error {
 	if dir == "" {
 		dir = "."
 	}
-	file, err := partfile.Open(ctx, dir, name, partfile.Meta{URL: stored(d.req.url()), Mirrors: d.req.mirrors(), Gen: d.gen, Modified: p.modified}, partfile.Options{
+	file, err := d.c.partFile(ctx, dir, name, partfile.Meta{URL: stored(d.req.url()), Mirrors: d.req.mirrors(), Gen: d.gen, Modified: p.modified}, partfile.Options{
 		Overwrite: d.job.Overwrite, Log: d.c.log.Named("partfile"),
 		Progress: func(done, total int64) {
 			d.rep.Progress(progress.Snapshot{Size: total, Bytes: done, ETA: -1, Phase: "checking"})
@@ -155,6 +155,18 @@ func (d *download) open(ctx context.Context, p *probed) error {
 	}
 	d.rep.Start(progress.Start{URL: shown(d.req.url()), Path: file.Path(), Size: d.gen.Size, Identity: d.identity(), Resumed: file.Resumed()})
 	return nil
+}
+
+// partFile is partfile.Open, on a disk that a test may have replaced.
+func (c *Client) partFile(ctx context.Context, dir, name string, meta partfile.Meta, o partfile.Options) (*partfile.File, error) {
+	if c.dir == nil {
+		return partfile.Open(ctx, dir, name, meta, o)
+	}
+	d, err := c.dir(dir)
+	if err != nil {
+		return nil, err
+	}
+	return partfile.OpenIn(ctx, d, name, meta, o)
 }
 
 // identity is the contract's word for the evidence so far.

@@ -1,5 +1,7 @@
 package partfile
 
+import "ddm/internal/partfile/disk"
+
 // Replay reads a journal as Open would: what it claims, by whom, and how much
 // of it holds together.
 func Replay(journal []byte) (claims []Extent, valid, size, piece int64, err error) {
@@ -12,3 +14,21 @@ func Replay(journal []byte) (claims []Extent, valid, size, piece int64, err erro
 
 // Join is the CRC32C of two runs from those of each.
 func Join(a, b uint32, n int64) uint32 { return join(a, b, n) }
+
+// Journal writes the journal of a resource as a run would leave it that has
+// these extents and ended cleanly, with the part file as st describes it.
+func Journal(m Meta, piece int64, list []Extent, st disk.Info) ([]byte, error) {
+	var e encoder
+	if err := e.begin(headerOf(m, piece)); err != nil {
+		return nil, err
+	}
+	var givers giverTable
+	rows := make([]extent, len(list))
+	for i, x := range list {
+		rows[i] = extent{Range: x.Range, crc: x.CRC, giver: givers.intern(x.Giver)}
+	}
+	e.giverNames(givers.names)
+	e.extents(rows)
+	e.stamp(stampOf(st))
+	return e.buf, nil
+}

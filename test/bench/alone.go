@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,15 +25,24 @@ func linesOf(n int) string {
 	return strconv.Itoa(n) + " lines"
 }
 
+// present leaves out those that are not installed.
+func present(tools []tool) []tool {
+	gone := missing()
+	return slices.DeleteFunc(tools, func(t tool) bool { return slices.Contains(gone, t.program) })
+}
+
 // compare runs tools in turn on the client's own line and sets ddm against curl
 // of the same turn.
 func compare(l *lab, name string, size int64, turn int, tools []tool) {
 	all := make(map[string]got)
-	for _, t := range rotate(tools, turn) {
+	for _, t := range rotate(present(tools), turn) {
 		g := l.get(t, l.file("plain", size), coarse, patience)
 		l.note(name, t.name, size, g)
 		all[t.name] = g
 		l.Logf("%s, %s: %.3f s, %.2f CPU s/GB", name, t.name, g.seconds, g.cpu/float64(size)*gb)
+	}
+	if all["curl"].failed {
+		return
 	}
 	r := &l.bench.results
 	r.Add(name, ddm, "wall_over_curl", all[ddm].seconds/all["curl"].seconds)
@@ -40,7 +50,7 @@ func compare(l *lab, name string, size int64, turn int, tools []tool) {
 }
 
 func onOwnLine(l *lab) []tool {
-	return []tool{l.ours(), curl(), aria2(1), aria2(16), axel(4)}
+	return []tool{l.ours(), curl(), aria2(1), aria2(16), axel(4), wget2()}
 }
 
 // unlimited takes several turns: they are short and the machine is noisy.
@@ -51,7 +61,11 @@ func unlimited(l *lab, name string, round int) {
 }
 
 func shaped(l *lab, name string, round int) {
-	compare(l, name, l.bench.size(128), round, onOwnLine(l))
+	tools := onOwnLine(l)
+	if round >= rivalRounds {
+		tools = []tool{l.ours(), curl()} // the others bring nothing new, slowly
+	}
+	compare(l, name, l.bench.size(128), round, tools)
 }
 
 // odd is one source whose connections get 2 MiB/s each, eight of them, when one
@@ -65,9 +79,12 @@ func odd(kind string) func(l *lab, name string, round int) {
 		if round < rivalRounds {
 			tools = append(tools, aria2(8), axel(8))
 		}
-		for _, t := range rotate(tools, round) {
+		for _, t := range rotate(present(tools), round) {
 			g := l.get(t, l.file(kind, size), fine, rivalPatience)
 			l.note(name, t.name, size, g)
+			if g.failed {
+				continue
+			}
 			l.bench.results.Add(name, t.name, "over_ideal", g.seconds/ideal/float64(size)*(64*mib))
 			l.Logf("%s, %s: %.2f s, %d requests, sent %.1f %%", name, t.name, g.seconds, g.stats.Requests, 100*float64(g.stats.Sent)/float64(size))
 		}
@@ -81,9 +98,12 @@ func limited(l *lab, name string, round int) {
 	if round < 1 { // they take a minute each
 		tools = append(tools, aria2(16, "--retry-wait=2", "-m0"), axel(8))
 	}
-	for _, t := range rotate(tools, round) {
+	for _, t := range rotate(present(tools), round) {
 		g := l.get(t, l.file("limit", size), fine, patience)
 		l.note(name, t.name, size, g)
+		if g.failed {
+			continue
+		}
 		l.bench.results.Add(name, t.name, "refused", float64(g.stats.Refused))
 		l.judge(name, t.name, g, float64(size)/(8*mib), 2*mib, size)
 		l.Logf("%s, %s: %d requests, %d refused, at most %d at a time", name, t.name, g.stats.Requests, g.stats.Refused, g.stats.Peak)
@@ -108,7 +128,7 @@ func relay(l *lab, name string, round int) {
 	raw := l.start("p2", "rawrelay", "peer", ":9000")
 	l.until("the raw relay listens", func() bool { return strings.Contains(raw.stderr.String(), "ready") })
 	l.setPeers("p1")
-	floor := tool{name: "raw TCP", program: l.bench.program("rawrelay"), args: func(dir, name, url string) []string {
+	floor := tool{name: "raw TCP", ours: true, program: l.bench.program("rawrelay"), args: func(dir, name, url string) []string {
 		return []string{"client", l.net.Host("p2").IP + ":9000", filepath.Join(dir, name), url}
 	}}
 	ways := []struct {

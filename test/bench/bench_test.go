@@ -42,6 +42,7 @@ func TestChosen(t *testing.T) {
 		"1":          "1-unlimited 1-shaped",
 		"9-drop,3":   "9-drop 3-uneven",
 		"1-shaped":   "1-shaped",
+		"2":          "2-equal 2-long",
 		"6-limit":    "6-limit 6-limit-helpers",
 		"11":         "11-two-lines",
 		"9-nonsense": "",

@@ -14,8 +14,8 @@ const (
 	ddm           = "ddm"
 	even          = 40 * netlab.Mbit // each of the equal lines
 	helpers       = 8                // most of them
-	rivalRounds   = 3                // rounds in which the slow runs of others are measured
-	rivalPatience = 30 * time.Second
+	rivalRounds   = 1                // rounds in which the slow runs of others are measured
+	rivalPatience = 20 * time.Second
 )
 
 // group is a lab and the cases that run on it, one after the other.
@@ -27,34 +27,36 @@ type group struct {
 
 // benchCase measures one round of something.
 type benchCase struct {
-	name string
-	run  func(l *lab, name string, round int)
+	name   string
+	rounds int // in which it is measured; 0: in all. Those that a figure depends on are
+	run    func(l *lab, name string, round int)
 }
 
 func groups() []group {
 	return []group{
 		{"open", openLab, []benchCase{
-			{"1-unlimited", unlimited},
-			{"7-relay", relay},
-			{"9-plain", odd("conn")},
-			{"9-freeze", odd("freeze")},
-			{"9-drop", odd("drop")},
-			{"9-fifth", odd("fifth")},
-			{"6-limit", limited},
-			{"6-limit-helpers", limitedWithHelpers},
+			{"1-unlimited", 0, unlimited},
+			{"7-relay", 0, relay},
+			{"9-plain", 3, odd("conn")},
+			{"9-freeze", 0, odd("freeze")},
+			{"9-drop", 0, odd("drop")},
+			{"9-fifth", 0, odd("fifth")},
+			{"6-limit", 0, limited},
+			{"6-limit-helpers", 0, limitedWithHelpers},
 		}},
-		{"shaped", shapedLab, []benchCase{{"1-shaped", shaped}}},
+		{"shaped", shapedLab, []benchCase{{"1-shaped", 0, shaped}}},
 		{"equal", equalLab, []benchCase{
-			{"12-start", startTime},
-			{"2-equal", equalHelpers},
-			{"4-drop", dropped},
-			{"5-kill-join", killedAndLate},
-			{"10-changes", changes},
-			{"8-two-clients", twoClients},
+			{"12-start", 0, startTime},
+			{"2-equal", 1, equalHelpers},
+			{"4-drop", 3, dropped},
+			{"5-kill-join", 3, killedAndLate},
+			{"10-changes", 0, changes},
+			{"8-two-clients", 3, twoClients},
 		}},
-		{"uneven", unevenLab, []benchCase{{"3-uneven", uneven}}},
-		{"far", farLab, []benchCase{{"13-far", far}}},
-		{"two lines", twoLineLab, []benchCase{{"11-two-lines", twoLines}}},
+		{"long", longLab, []benchCase{{"2-long", 0, longEqual}}},
+		{"uneven", unevenLab, []benchCase{{"3-uneven", 0, uneven}}},
+		{"far", farLab, []benchCase{{"13-far", 2, far}}},
+		{"two lines", twoLineLab, []benchCase{{"11-two-lines", 0, twoLines}}},
 	}
 }
 
@@ -98,6 +100,9 @@ func rotate[T any](all []T, round int) []T {
 
 // note keeps what every run has.
 func (l *lab) note(name, variant string, size int64, g got) {
+	if g.failed {
+		return
+	}
 	r := &l.bench.results
 	bytes := float64(size)
 	r.Add(name, variant, "seconds", g.seconds)
@@ -121,6 +126,9 @@ func (l *lab) note(name, variant string, size int64, g got) {
 
 // judge notes how close a run came to what the lines could have done.
 func (l *lab) judge(name, variant string, g got, ideal, own float64, size int64) {
+	if g.failed {
+		return
+	}
 	r := &l.bench.results
 	r.Add(name, variant, "ideal_seconds", ideal)
 	r.Add(name, variant, "efficiency", ideal/g.seconds)
@@ -134,25 +142,45 @@ func (l *lab) judge(name, variant string, g got, ideal, own float64, size int64)
 	l.Logf("%s, %s: T* %.2f s, T %.2f s, T*/T %.3f, last 1 %% %.2f s, duplicates %d", name, variant, ideal, g.seconds, ideal/g.seconds, g.tail, g.done.Duplicate)
 }
 
-// equalHelpers downloads with a growing number of equal lines. Few lines take
-// long and vary little, so they are measured in fewer rounds.
-func equalHelpers(l *lab, name string, round int) {
-	rounds := map[int]int{1: 1, 2: 2, 3: 2}
-	size := l.bench.size(256)
-	counts := []int{1, 2, 3, 4, 5, 6, 7, 8, 9}
-	if round%2 == 1 {
-		counts = []int{9, 8, 7, 6, 5, 4, 3, 2, 1}
+// equalHelpers downloads with a growing number of equal lines: the curve. What
+// is judged is longEqual's.
+func equalHelpers(l *lab, name string, _ int) {
+	for lines := 1; lines <= helpers+1; lines++ {
+		l.onEqual(name, lines)
 	}
-	for _, lines := range counts {
-		if most, few := rounds[lines]; few && round >= most {
-			continue
+}
+
+func (l *lab) onEqual(name string, lines int) {
+	size := l.bench.size(256)
+	with := peerNames(lines - 1)
+	l.setPeers(with...)
+	g := l.get(l.ours(), l.file("plain", size), fine, patience)
+	variant := linesOf(lines)
+	l.note(name, variant, size, g)
+	l.judge(name, variant, g, figure.Fluid(float64(size), l.sum(append(with, "client")...)), l.rates["client"], size)
+}
+
+func longLab(s *scope) *lab {
+	rates := make([]netlab.Rate, helpers-1)
+	for i := range rates {
+		rates[i] = longRate(4)
+	}
+	return newLab(s, fleet(longRate(4), rates...)...)
+}
+
+// longRate makes 256 MiB over so many equal lines take 22 s, so that neither a
+// start nor an end is more than it would be in a download that is worth it.
+func longRate(lines int) netlab.Rate { return netlab.Rate(100/lines) * netlab.Mbit }
+
+// longEqual downloads with four and with eight equal lines, each as long.
+func longEqual(l *lab, name string, _ int) {
+	for _, lines := range []int{4, 8} {
+		hosts := append(peerNames(lines-1), "client")
+		for _, h := range hosts {
+			l.reshape(h, longRate(lines))
 		}
-		with := peerNames(lines - 1)
-		l.setPeers(with...)
-		g := l.get(l.ours(), l.file("plain", size), fine, patience)
-		variant := linesOf(lines)
-		l.note(name, variant, size, g)
-		l.judge(name, variant, g, figure.Fluid(float64(size), l.sum(append(with, "client")...)), l.rates["client"], size)
+		l.measureHosts(hosts...)
+		l.onEqual(name, lines)
 	}
 }
 

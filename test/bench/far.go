@@ -52,7 +52,7 @@ func far(l *lab, name string, round int) {
 		l.setPeers()
 		l.startPeer(host, "--advertise", cable.B+":7430")
 		l.setPeers(host)
-		floor := tool{name: "raw TCP", program: l.bench.program("rawrelay"), args: func(dir, name, url string) []string {
+		floor := tool{name: "raw TCP", ours: true, program: l.bench.program("rawrelay"), args: func(dir, name, url string) []string {
 			return []string{"client", cable.B + ":9000", filepath.Join(dir, name), url}
 		}}
 		wall := make(map[string]float64)

@@ -38,6 +38,7 @@ type got struct {
 	tail     float64 // seconds that the last 1 % took, up to the end of the command; NaN if not watched
 	done     done    // of ddm-client only
 	gaveUp   bool    // took longer than the patience for it
+	failed   bool    // of another's tool: it saved nothing, or something wrong
 	stats    stats
 	finished time.Time
 }
@@ -64,6 +65,7 @@ type download struct {
 	lab     *lab
 	content content.Content
 	dir     string
+	ours    bool
 }
 
 // file names a fresh file of a kind.
@@ -78,7 +80,7 @@ func (l *lab) file(kind string, size int64) content.Content {
 func (l *lab) begin(host string, t tool, c content.Content, look time.Duration) *download {
 	dir := l.dir()
 	p := start(l.scope, l.namespaces[host], look, t.program, t.args(dir, c.Name, originURL+c.Path())...)
-	return &download{process: p, lab: l, content: c, dir: dir}
+	return &download{process: p, lab: l, content: c, dir: dir, ours: t.ours}
 }
 
 // get downloads a file on the client's machine to its end and checks it.
@@ -92,13 +94,15 @@ func (d *download) end(patience time.Duration) got {
 	wall, err := d.wait(l.ctx, patience)
 	g := got{seconds: wall.Seconds(), rss: d.memory(), tail: math.NaN(), gaveUp: errors.Is(err, errPatience), finished: d.ended}
 	if err != nil && !g.gaveUp {
-		l.Fatal(err)
+		d.failed(&g, err)
 	}
 	cpu, err := d.cpu()
 	l.check(err)
 	g.cpu = cpu.Seconds()
-	if !g.gaveUp {
-		l.check(d.content.Check(l.bench.block, filepath.Join(d.dir, d.content.Name)))
+	if !g.gaveUp && !g.failed {
+		if err := d.content.Check(l.bench.block, filepath.Join(d.dir, d.content.Name)); err != nil {
+			d.failed(&g, err)
+		}
 	}
 	l.check(os.RemoveAll(d.dir))
 	if len(d.written) > 0 {
@@ -115,6 +119,15 @@ func (d *download) end(patience time.Duration) got {
 	text := l.onOrigin("curl", "-sf", "http://127.0.0.1:8080/stats"+d.content.Path())
 	l.check(json.Unmarshal([]byte(text), &g.stats))
 	return g
+}
+
+// failed ends the case, or only says so if it is somebody else's tool.
+func (d *download) failed(g *got, err error) {
+	if d.ours {
+		d.lab.Fatal(err)
+	}
+	g.failed = true
+	d.lab.Error(err)
 }
 
 // half waits until a share of the file is written.
@@ -165,5 +178,12 @@ func aria2(n int, more ...string) tool {
 func axel(n int) tool {
 	return tool{name: fmt.Sprintf("axel -n%d", n), program: "axel", args: func(dir, name, url string) []string {
 		return []string{"-q", fmt.Sprintf("-n%d", n), "-o", filepath.Join(dir, name), url}
+	}}
+}
+
+// wget2 with one connection, as it is without settings.
+func wget2() tool {
+	return tool{name: "wget2", program: "wget2", args: func(dir, name, url string) []string {
+		return []string{"--no-config", "-q", "--no-hsts", "-O", filepath.Join(dir, name), url}
 	}}
 }

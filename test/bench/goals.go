@@ -19,8 +19,8 @@ func goals() []figure.Goal {
 		return figure.Goal{What: what, Source: source, Worst: true, Bound: bound, Unit: unit}
 	}
 	return []figure.Goal{
-		least("4 equal lines, 256 MiB: T*/T", 0.97, at("2-equal", linesOf(4), "efficiency")),
-		least("8 equal lines, 256 MiB: T*/T", 0.97, at("2-equal", linesOf(8), "efficiency")),
+		least("4 equal lines, 256 MiB: T*/T", 0.97, at("2-long", linesOf(4), "efficiency")),
+		least("8 equal lines, 256 MiB: T*/T", 0.97, at("2-long", linesOf(8), "efficiency")),
 		least("lines of 100/50/20/5/1 Mbit/s: T*/T", 0.97, at("3-uneven", ddm, "efficiency")),
 		least("a drop to a hundredth, a kill, a join, all in one run: T*/T", 0.93, at("10-changes", ddm, "efficiency")),
 		most("last 1 % of the bytes: share of the time", 2, " %", steady("tail_percent")),
@@ -48,6 +48,8 @@ func steady(metric string) []figure.Place {
 	places := []figure.Place{
 		{Case: "3-uneven", Variant: ddm, Metric: metric},
 		{Case: "11-two-lines", Variant: ddm, Metric: metric},
+		{Case: "2-long", Variant: linesOf(4), Metric: metric},
+		{Case: "2-long", Variant: linesOf(8), Metric: metric},
 	}
 	for lines := 2; lines <= helpers+1; lines++ {
 		places = append(places, figure.Place{Case: "2-equal", Variant: linesOf(lines), Metric: metric})

@@ -159,7 +159,7 @@ func (b *bench) rows(c string) []place {
 func (b *bench) odds() chart.Bars {
 	c := chart.Bars{
 		Title: "Eight connections of 2 MiB/s, and one of them goes wrong",
-		Under: "64 MiB from one source; the ideal is 4.2 s; given up after 30 s",
+		Under: "64 MiB from one source; the ideal is 4.2 s; given up after 20 s",
 		X:     "seconds",
 	}
 	for _, g := range []struct{ name, c string }{

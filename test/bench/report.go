@@ -156,7 +156,7 @@ func (b *bench) markdown(w *bytes.Buffer, set setting, verdicts []figure.Verdict
 		p("**A quick run with small files: it shows that the bench works, and nothing else.**\n")
 	}
 	p("Machine: %s. Compared with %s.\n", set.Machine, strings.Join(set.Tools, "; "))
-	p("Everything runs in network namespaces of one machine, all tools in turn, each round beginning with another one; files are written to memory (tmpfs) and compared with the origin's. Times are from the start of the command to its end. T\\* is what the lines need at their measured rates: what curl gets on each of them, all at once, in the same round. Lines have no delay but that of their own queue (60 ms when full). Medians of all rounds; the JSON has every value.\n")
+	p("Everything runs in network namespaces of one machine, all tools in turn, each round beginning with another one; files are written to memory (tmpfs) and compared with the origin's. Times are from the start of the command to its end. T\\* is what the lines need at their measured rates: what curl gets on each of them, all at once, in the same round. Lines have no delay but that of their own queue (60 ms when full); cables with a delay are said to be so. Medians of all rounds; the JSON has every value.\n")
 	p("## Figures\n")
 	p("| figure | wanted | found | | runs |\n|---|---|---|---|---|")
 	for _, v := range verdicts {
@@ -253,6 +253,9 @@ func machine() string {
 func versions(ctx context.Context) []string {
 	var all []string
 	for program := range rivals() {
+		if slices.Contains(missing(), program) {
+			continue
+		}
 		out, err := exec.CommandContext(ctx, program, "--version").Output()
 		line, _, _ := strings.Cut(string(out), "\n")
 		if err != nil {

@@ -17,8 +17,13 @@ func sections() []section {
 			[]column{seconds, {"MB/s", "mb_per_s"}, cpu, rss, requests, {"wall / curl", "wall_over_curl"}, {"CPU / curl", "cpu_over_curl"}},
 		},
 		{
-			"2. Equal lines", "256 MiB; the client's own line of 40 Mbit/s and none to eight peers with the same. Speed-up is over curl on the own line.",
+			"2. Equal lines: the curve", "256 MiB; the client's own line of 40 Mbit/s and none to eight peers with the same; one round. Speed-up is over curl on the own line.",
 			[]string{"2-equal"},
+			shared,
+		},
+		{
+			"2. Equal lines: the figures", "256 MiB; four lines of 25 Mbit/s, eight of 12, so that T\\* is above 20 s with both.",
+			[]string{"2-long"},
 			shared,
 		},
 		{"3. Uneven lines", "256 MiB; own line 100 Mbit/s, peers 50, 20, 5 and 1.", []string{"3-uneven"}, shared},
@@ -43,9 +48,14 @@ func sections() []section {
 			[]column{ideal, seconds, efficiency, {"unfairness", "unfairness"}, {"origin sent %", "sent_percent"}, duplicates},
 		},
 		{
-			"9. Odd connections", "64 MiB from one source, eight connections (`-x 8`, `-x8 -s8 -k1M`, `-n8`) of 2 MiB/s each: all well; one freezes when 40 % are sent; one falls to 32 KiB/s then; every fifth request gets 32 KiB/s. The ideal is 4.2 s. All are given up after 30 s; others are measured in three rounds.",
+			"9. Odd connections", "64 MiB from one source, eight connections (`-x 8`, `-x8 -s8 -k1M`, `-n8`) of 2 MiB/s each: all well; one freezes when 40 % are sent; one falls to 32 KiB/s then; every fifth request gets 32 KiB/s. The ideal is 4.2 s. All are given up after 20 s; others are measured in one round.",
 			[]string{"9-plain", "9-freeze", "9-drop", "9-fifth"},
 			[]column{seconds, {"over ideal", "over_ideal"}, requests, sent, duplicates, cpu},
+		},
+		{
+			"Far peers", "512 MiB through one peer over a cable with a delay, given as a round trip, in user space; beside a raw TCP relay over the same cable.",
+			[]string{"13-far"},
+			[]column{seconds, {"MB/s", "mb_per_s"}, {"speed / raw", "speed_over_raw"}, rss, peers},
 		},
 		{"One machine with two lines", "64 MiB over lines of 30 and 10 Mbit/s; speed-up is over the faster one.", []string{"11-two-lines"}, shared},
 		{"Start", "8 MiB, own line and three peers; from the command to the first byte in the file.", []string{"12-start"}, []column{{"first byte ms", "first_byte_ms"}, seconds}},

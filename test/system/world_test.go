@@ -19,6 +19,7 @@ import (
 
 	"ddm/client"
 	"ddm/internal/origin/origintest"
+	"ddm/internal/partfile/disk"
 	"ddm/internal/rpc"
 	"ddm/peer"
 	"ddm/tracker"
@@ -39,6 +40,7 @@ type world struct {
 	log    hclog.Logger
 	lans   sync.Map                // *wire by address: of peers
 	tap    func(net.Conn) net.Conn // laid over the client's connections to tracker and peers; nil: none
+	disk   disk.Dir                // of the client; nil: the system's
 }
 
 // bubble runs do in a world of its own.
@@ -154,7 +156,12 @@ func (w *world) user(rate float64, change func(*client.Options)) *user {
 	if change != nil {
 		change(&opts)
 	}
+	var dir func(string) (disk.Dir, error)
+	if w.disk != nil {
+		dir = func(string) (disk.Dir, error) { return w.disk, nil }
+	}
 	c, err := client.NewOn(opts, client.Network{
+		Dir: dir,
 		Dial: func(ctx context.Context, _, addr string) (net.Conn, error) {
 			return u.wan.wrap(w.net.dial(ctx, addr))
 		},
