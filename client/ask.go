@@ -15,6 +15,8 @@ import (
 const (
 	mostAsked  = 16 // peers that are asked what a resource is
 	askAtATime = 4
+
+	hearAll = 500 * time.Millisecond // from the first answer on, for the others
 )
 
 // probePeers asks peers what the resource is, by one of its URLs.
@@ -42,8 +44,8 @@ func (d *download) probePeers(ctx context.Context, a ask) (*probed, error) {
 	return p, nil
 }
 
-// askPeers asks some of the peers in the roster, a few at a time, until one
-// answers.
+// askPeers asks some of the peers in the roster what is at a URL, a few at a
+// time. What most of those say counts that answer within hearAll of the first.
 func (d *download) askPeers(ctx context.Context, a ask) (*ddmv1.ProbeResponse, error) {
 	if d.roster == nil {
 		return nil, fmt.Errorf("%w: no peers to ask", errdefs.Unavailable)
@@ -56,37 +58,79 @@ func (d *download) askPeers(ctx context.Context, a ask) (*ddmv1.ProbeResponse, e
 	peers = peers[:min(len(peers), mostAsked)]
 	failure := fmt.Errorf("%w: there is no peer to ask", errdefs.Unavailable)
 
-	type reply struct {
-		answer *ddmv1.ProbeResponse
-		err    error
-	}
-	replies := make(chan reply, len(peers))
+	replies := make(chan said, len(peers))
 	var asking sync.WaitGroup
 	defer asking.Wait()
 	ctx, cancel := context.WithTimeout(ctx, d.c.opts.Patience)
 	defer cancel()
+	var heard []said
+	var enough <-chan time.Time
 	for next, running := 0, 0; ; {
-		for ; running < askAtATime && next < len(peers); running, next = running+1, next+1 {
+		for ; running < askAtATime && next < len(peers) && len(heard) < askAtATime; running, next = running+1, next+1 {
 			info := peers[next]
 			asking.Go(func() {
 				answer, err := d.askPeer(ctx, info, a)
 				if err != nil {
 					err = fmt.Errorf("peer %s: %w", info.GetName(), hearsay(err))
 				}
-				replies <- reply{answer, err}
+				replies <- said{info.GetName(), answer, err}
 			})
 		}
-		if running == 0 {
+		if running == 0 && len(heard) == 0 {
 			return nil, failure
 		}
-		r := <-replies
-		if r.err == nil {
-			return r.answer, nil
+		if running == 0 {
+			return d.most(heard), nil
 		}
-		if running--; worthRetrying(failure) { // what is definite says more
-			failure = r.err
+		select {
+		case <-enough:
+			return d.most(heard), nil
+		case r := <-replies:
+			running--
+			if r.err == nil && len(heard) == 0 {
+				enough = time.After(hearAll)
+			}
+			if r.err == nil {
+				heard = append(heard, r)
+			} else if worthRetrying(failure) { // what is definite says more
+				failure = r.err
+			}
 		}
 	}
+}
+
+// said is what a peer answers.
+type said struct {
+	name   string
+	answer *ddmv1.ProbeResponse
+	err    error
+}
+
+// most returns what most peers say, of equally many the first, and names those
+// that say something else.
+func (d *download) most(heard []said) *ddmv1.ProbeResponse {
+	alike := func(a, b said) bool {
+		return a.answer.GetRanges() == b.answer.GetRanges() &&
+			agree(origin.GenerationFromProto(a.answer.GetGeneration()), origin.GenerationFromProto(b.answer.GetGeneration())) >= origin.Weak
+	}
+	best, votes := heard[0], 0
+	for _, a := range heard {
+		n := 0
+		for _, b := range heard {
+			if alike(a, b) {
+				n++
+			}
+		}
+		if n > votes {
+			best, votes = a, n
+		}
+	}
+	for _, o := range heard {
+		if o.name != best.name && !alike(best, o) {
+			d.note(fmt.Sprintf("the peer %s sees another version than %s; what most see is fetched", o.name, best.name))
+		}
+	}
+	return best.answer
 }
 
 func (d *download) askPeer(ctx context.Context, info *ddmv1.PeerInfo, a ask) (*ddmv1.ProbeResponse, error) {

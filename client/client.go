@@ -40,7 +40,7 @@ import (
 )
 
 // Client downloads files. It is safe for concurrent use: downloads share its
-// lines and its rate limit, and nothing else.
+// lines, its rate limit and what it learns of captive peers, and nothing else.
 type Client struct {
 	opts  Options
 	log   hclog.Logger
@@ -48,6 +48,8 @@ type Client struct {
 	limit *rate.Limiter // nil: none
 	dial  func(target string, bulk bool) (*grpc.ClientConn, error)
 	dir   func(path string) (disk.Dir, error) // nil: the system's
+
+	captives captives
 }
 
 // Network replaces the real network, and the disk, for tests.

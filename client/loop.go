@@ -269,6 +269,9 @@ func (l *loop) obey() {
 func (e started) handle(l *loop) error {
 	l.d.rec.started(l.now(), e.id)
 	l.d.level = min(l.d.level, e.level)
+	if row := l.table.row(l.table.owner(e.id)); row != nil && row.peer != nil {
+		l.d.c.captives.cleared(row.peer.info.GetId())
+	}
 	return nil
 }
 
@@ -290,6 +293,9 @@ func (e ended) handle(l *loop) error {
 		l.failed(e.err, e.local)
 		if row != nil {
 			row.why = text(e.err)
+		}
+		if row != nil && row.peer != nil {
+			l.suspect(row, e.err)
 		}
 		if kind := errdefs.KindOf(e.err); e.local && (kind == errdefs.Changed || kind == errdefs.BadRange) {
 			if row == nil || !l.mayServe(row.mirror) {

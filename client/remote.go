@@ -71,6 +71,9 @@ type expected struct {
 func (d *download) serve(ctx context.Context, info *ddmv1.PeerInfo, crowded *atomic.Bool) error {
 	waits := backoff.Policy{Base: time.Second, Max: 15 * time.Second, Factor: 2}
 	for attempt := 0; ; attempt++ {
+		if err := d.released(ctx, info, crowded); err != nil {
+			return err
+		}
 		began := time.Now()
 		err := d.session(ctx, info)
 		if ctx.Err() != nil {

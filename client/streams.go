@@ -170,6 +170,8 @@ func (e gone) handle(l *loop) error {
 	case errors.Is(e.err, errdefs.Corrupt):
 		change = "banned"
 		l.streams.banned[e.peer.info.GetId()] = true
+	case errors.Is(e.err, errCaptive):
+		change = "banned" // for a while
 	case !errors.Is(e.err, errdefs.Unavailable):
 		change = "failed"
 	}

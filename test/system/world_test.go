@@ -95,6 +95,15 @@ type helper struct {
 	name     string
 	wan, lan *wire
 	stop     func()
+	detours  sync.Map // string by string: another address is dialled for an origin's
+}
+
+// dialled returns the address to dial for an origin's.
+func (h *helper) dialled(addr string) string {
+	if other, ok := h.detours.Load(addr); ok {
+		addr, _ = other.(string)
+	}
+	return addr
 }
 
 // kill cuts every connection of the peer and lets nobody reach it again.
@@ -119,7 +128,7 @@ func (w *world) peer(name string, rate float64) *helper {
 			return h.lan.wrap(w.net.dial(ctx, addr))
 		},
 		DialOrigin: func(ctx context.Context, _, addr string) (net.Conn, error) {
-			return h.wan.wrap(w.net.dial(ctx, addr))
+			return h.wan.wrap(w.net.dial(ctx, h.dialled(addr)))
 		},
 	})
 	if err != nil {
