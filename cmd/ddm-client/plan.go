@@ -140,7 +140,7 @@ func narrow(o *client.Outlook) string {
 		return "unknown: no rate is known"
 	}
 	who := "all lines together"
-	if len(b.Sources) < len(o.Sources) {
+	if len(b.Sources) < len(o.Sources) || len(o.Sources) == 1 {
 		who = plain(strings.Join(b.Sources, ", "))
 	}
 	return fmt.Sprintf("%s: %s for %s", who, span(b.Needs), bytesOf(b.Bytes))
@@ -165,6 +165,8 @@ func span(d time.Duration) string {
 	switch {
 	case d <= 0:
 		return "-"
+	case d < 100*time.Millisecond:
+		return "less than 0.1 s"
 	case d < 10*time.Second:
 		return fmt.Sprintf("%.1f s", d.Seconds())
 	}
