@@ -25,6 +25,7 @@ type download struct {
 	gen    origin.Generation
 	level  origin.Level // of the evidence so far; owned by the loop once it runs
 	mixed  bool         // several sources may work side by side
+	least  origin.Level // of the replies that may be used, if more is asked for than mixing takes
 	roster *roster      // nil: no peers
 
 	target     target
@@ -85,6 +86,9 @@ func (c *Client) once(ctx context.Context, job Job, req *request, rep progress.R
 		return false, ErrMetalink
 	}
 	if err := d.expect(ctx, p); err != nil {
+		return true, err
+	}
+	if err := d.demand(); err != nil {
 		return true, err
 	}
 	if job.DryRun {

@@ -221,13 +221,18 @@ func (p *probed) names(req *request) []string {
 	return list
 }
 
+// reached is the identity that the checks at the end show.
+func (d *download) reached() origin.Level {
+	if d.provable() {
+		return origin.Digest
+	}
+	return d.level
+}
+
 // proved raises the identity to what the checks at the end showed, and says
 // what the origin's own word was worth.
 func (d *download) proved() {
-	secure := d.job.Pieces != nil && digest.Secure(d.job.Pieces.Algorithm)
-	if d.sums.proof() || secure {
-		d.level = origin.Digest
-	}
+	d.level = d.reached()
 	for _, e := range d.sums.want {
 		switch {
 		case e.from == "":

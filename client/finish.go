@@ -101,6 +101,9 @@ func (d *download) commit(ctx context.Context, size int64, done progress.Done) e
 		if err := d.sums.verify(); err != nil {
 			return fmt.Errorf("%w (it was written already)", err)
 		}
+		if err := d.insist(d.reached()); err != nil {
+			return fmt.Errorf("%w (it was written already)", err)
+		}
 	} else {
 		verify := func(ctx context.Context, content io.ReaderAt, size int64) error {
 			if err := d.checkPieces(ctx, content, size); err != nil {
@@ -109,7 +112,10 @@ func (d *download) commit(ctx context.Context, size int64, done progress.Done) e
 			if len(d.sums.writers()) > 0 {
 				d.rep.Progress(progress.Snapshot{Size: size, Bytes: size, ETA: -1, Phase: "checking"})
 			}
-			return d.sums.compute(ctx, content, size)
+			if err := d.sums.compute(ctx, content, size); err != nil {
+				return err
+			}
+			return d.insist(d.reached())
 		}
 		path, err := d.file.Commit(ctx, partfile.CommitOptions{Size: size, Verify: verify})
 		if bad, ok := errors.AsType[*badPiecesError](err); ok {

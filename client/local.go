@@ -64,7 +64,7 @@ func (l *localSource) close()                                     { l.runner.Clo
 
 // Started implements transfer.Sink.
 func (l *localSource) Started(id uint64, seen *origin.Reply) {
-	if l.mixed && seen.Level < origin.Weak {
+	if !l.d.fits(seen.Level, l.mirror.level, l.mixed) {
 		l.mu.Lock()
 		l.doubtful[id] = true
 		l.mu.Unlock()

@@ -10,6 +10,7 @@ import (
 
 	"ddm/internal/digest"
 	"ddm/internal/lines"
+	"ddm/internal/origin"
 )
 
 // Options hold for every download of a Client. The zero value of a field means
@@ -60,6 +61,8 @@ type Job struct {
 	Checksums   []digest.Digest // all must be right
 	ChecksumURL string          // a checksum file, fetched over an own line at first; "": none
 	Pieces      *digest.Pieces  // bad ones are fetched again; nil: not known
+
+	Require origin.Level // less evidence than this is errdefs.Refused; the zero value asks for none
 
 	NoMetalink     bool // save a Metalink document instead of failing with ErrMetalink
 	NoOriginDigest bool // leave unchecked what the origin's header says the content hashes to

@@ -337,7 +337,7 @@ func (r *remoteSource) grade(id schedule.AssignmentID, seen origin.Generation) (
 		return origin.None, false
 	}
 	level = agree(e.mirror.gen, seen)
-	return min(level, e.mirror.level), level >= origin.Weak
+	return min(level, e.mirror.level), r.d.fits(level, e.mirror.level, true)
 }
 
 // intake returns what the peer brings from a mirror.

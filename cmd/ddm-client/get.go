@@ -12,6 +12,7 @@ import (
 	"ddm/internal/command"
 	"ddm/internal/digest"
 	"ddm/internal/errdefs"
+	"ddm/internal/origin"
 	"ddm/internal/progress"
 )
 
@@ -151,9 +152,11 @@ func (s *session) orders(args []string) ([]order, error) {
 		}
 		problems = append(problems, problem("", "%s", text))
 	}
+	require, _ := origin.ParseLevel(s.cfg.Require) // the configuration knows its words
 	base := client.Job{
-		Header: headers(&s.cfg, command.Version(version)),
-		Digest: s.cfg.Digest, Overwrite: s.cfg.Overwrite, DryRun: s.cfg.DryRun, Timeline: s.cfg.Timeline,
+		Require: require,
+		Header:  headers(&s.cfg, command.Version(version)),
+		Digest:  s.cfg.Digest, Overwrite: s.cfg.Overwrite, DryRun: s.cfg.DryRun, Timeline: s.cfg.Timeline,
 		NoMetalink: s.cfg.NoMetalink, NoOriginDigest: s.cfg.NoOriginDigest,
 	}
 	if s.cfg.Output != "" && total > 1 {

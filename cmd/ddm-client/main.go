@@ -116,11 +116,11 @@ func inapplicable(program *config.Program, verb string, flags []string) error {
 		own = []string{"tracker", "json", "quiet", "connect-timeout", "timeout"}
 		applies = func(name string) bool { return slices.Contains(own, name) }
 	case "plan":
-		others := []string{"digest", "overwrite", "dry-run", "timeline", "checksum", "checksum-url", "no-origin-digest", "no-metalink", "jobs"}
+		others := []string{"digest", "overwrite", "dry-run", "timeline", "checksum", "checksum-url", "no-origin-digest", "require-identity", "no-metalink", "jobs"}
 		applies = func(name string) bool { return !slices.Contains(append(others, own...), name) }
 	case "verify":
 		others := []string{
-			"output", "dir", "input-file", "jobs", "mirror", "no-origin-digest", "no-metalink", "digest", "overwrite",
+			"output", "dir", "input-file", "jobs", "mirror", "no-origin-digest", "require-identity", "no-metalink", "digest", "overwrite",
 			"dry-run", "tracker", "no-local", "local-only", "timeline",
 		}
 		applies = func(name string) bool { return !slices.Contains(others, name) }

@@ -16,6 +16,7 @@ type Client struct {
 
 	ChecksumURL    string // of a checksum file, not judged yet; "": none
 	NoOriginDigest bool
+	Require        string // word of an identity level
 	NoMetalink     bool
 
 	Digest    bool
@@ -131,6 +132,11 @@ func (c *Client) saveSettings() []Setting {
 			Name: "no-origin-digest", Group: saveGroup,
 			Help:  "do not check what the origin's header says that the file hashes to",
 			value: toggle(&c.NoOriginDigest),
+		},
+		{
+			Name: "require-identity", Arg: "LEVEL", Group: saveGroup,
+			Help:  "refuse less evidence that the bytes belong together: digest, strong, weak, sampled, none",
+			value: choice(&c.Require, "none", "digest", "strong", "weak", "sampled", "none"),
 		},
 		{
 			Name: "no-metalink", Group: saveGroup,

@@ -70,6 +70,16 @@ func (l Level) String() string {
 	}
 }
 
+// ParseLevel reads the word of a level; ok is false if it is none.
+func ParseLevel(word string) (l Level, ok bool) {
+	for l := None; l <= Digest; l++ {
+		if l.String() == word {
+			return l, true
+		}
+	}
+	return None, false
+}
+
 // Resource is what to fetch, and which generation of it.
 type Resource struct {
 	URL    string         // absolute http or https URL, without userinfo
