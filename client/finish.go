@@ -171,6 +171,9 @@ func (d *download) whole(ctx context.Context, p *probed) error {
 	for attempt := 0; ; attempt++ {
 		size, err := d.pour(ctx, p)
 		if err == nil {
+			if d.gen.Size < 0 && len(d.sums.want) == 0 {
+				d.notes = append(d.notes, "the origin named no length: that nothing is missing at the end would show by a --checksum only")
+			}
 			src := progress.Source{Name: p.line.Name(), Kind: "local", Bytes: size}
 			return d.commit(ctx, size, progress.Done{Sources: []progress.Source{src}, Origin: size})
 		}

@@ -38,7 +38,8 @@ func transportError(ctx context.Context, host string, err error) error {
 		return fmt.Errorf("%w: %s closed the connection without an answer: %w", errdefs.Unavailable, host, io.ErrUnexpectedEOF)
 	}
 	// net/http has no types for these.
-	if text := err.Error(); strings.Contains(text, "malformed") || strings.Contains(text, "response headers exceeded") {
+	text := err.Error()
+	if strings.Contains(text, "malformed") || strings.Contains(text, "response headers exceeded") || strings.Contains(text, "Content-Length") {
 		return fmt.Errorf("%w: %s: %w", errdefs.BadReply, host, err)
 	}
 	return fmt.Errorf("%w: %s: %w", errdefs.Unavailable, host, err)

@@ -127,6 +127,18 @@ func TestProbe(t *testing.T) {
 	}
 }
 
+// TestProbeUnasked: a 206 to the request that asks for the whole.
+func TestProbeUnasked(t *testing.T) {
+	f := origintest.NewFile(100, 1).With(
+		origintest.Fault{Count: 1, ContentRange: []string{"bytes 0-9/*"}},
+		origintest.Fault{Skip: 1, Status: 206, ContentRange: []string{"bytes 0-99/100"}})
+	srv := origintest.New(t, origintest.Options{Files: map[string]origintest.File{"/f": f}})
+	_, err := newLine(t, origin.LineConfig{}).Probe(t.Context(), origin.ProbeRequest{URL: srv.URL + "/f", First: 10})
+	if errdefs.KindOf(err) != errdefs.BadReply || srv.Total() != 2 {
+		t.Errorf("%v after %d requests, want %q", err, srv.Total(), errdefs.BadReply)
+	}
+}
+
 func TestProbeFrom(t *testing.T) {
 	f := origintest.NewFile(100, 1)
 	srv := origintest.New(t, origintest.Options{Files: map[string]origintest.File{"/f": f}})

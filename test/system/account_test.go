@@ -118,6 +118,18 @@ func (a *account) brought(name string) int64 {
 	return 0
 }
 
+// starts returns how often it began.
+func (a *account) starts() (n int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, what := range a.log {
+		if what == "start" {
+			n++
+		}
+	}
+	return n
+}
+
 // moved reports whether a source changed so.
 func (a *account) moved(name, change string) bool {
 	for _, m := range a.moves {

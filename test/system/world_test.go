@@ -95,12 +95,15 @@ type helper struct {
 	name     string
 	wan, lan *wire
 	stop     func()
-	detours  sync.Map // string by string: another address is dialled for an origin's
+	detours  detours
 }
 
-// dialled returns the address to dial for an origin's.
-func (h *helper) dialled(addr string) string {
-	if other, ok := h.detours.Load(addr); ok {
+// detours are addresses that are dialled in the place of others.
+type detours struct{ sync.Map }
+
+// of returns the address to dial.
+func (d *detours) of(addr string) string {
+	if other, ok := d.Load(addr); ok {
 		addr, _ = other.(string)
 	}
 	return addr
@@ -128,7 +131,7 @@ func (w *world) peer(name string, rate float64) *helper {
 			return h.lan.wrap(w.net.dial(ctx, addr))
 		},
 		DialOrigin: func(ctx context.Context, _, addr string) (net.Conn, error) {
-			return h.wan.wrap(w.net.dial(ctx, h.dialled(addr)))
+			return h.wan.wrap(w.net.dial(ctx, h.detours.of(addr)))
 		},
 	})
 	if err != nil {
@@ -153,9 +156,10 @@ func (w *world) peer(name string, rate float64) *helper {
 
 // user is a client on a machine of its own.
 type user struct {
-	w   *world
-	wan *wire
-	c   *client.Client
+	w       *world
+	wan     *wire
+	c       *client.Client
+	detours detours
 }
 
 func (w *world) user(rate float64, change func(*client.Options)) *user {
@@ -172,7 +176,7 @@ func (w *world) user(rate float64, change func(*client.Options)) *user {
 	c, err := client.NewOn(opts, client.Network{
 		Dir: dir,
 		Dial: func(ctx context.Context, _, addr string) (net.Conn, error) {
-			return u.wan.wrap(w.net.dial(ctx, addr))
+			return u.wan.wrap(w.net.dial(ctx, u.detours.of(addr)))
 		},
 		RPC: func(target string, bulk bool) (*grpc.ClientConn, error) {
 			role := rpc.Control
