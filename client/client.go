@@ -142,7 +142,7 @@ func (c *Client) Download(ctx context.Context, job Job, rep progress.Reporter) e
 			return err
 		}
 	}
-	for restarts, repairs, mirrors := 0, 0, 1; ; {
+	for restarts, repairs, hunts, mirrors := 0, 0, 0, 1; ; {
 		begun, err := c.once(ctx, job, req, rep)
 		switch {
 		case err == nil || !begun || ctx.Err() != nil || job.Stdout != nil:
@@ -150,6 +150,9 @@ func (c *Client) Download(ctx context.Context, job Job, rep progress.Reporter) e
 		case errors.Is(err, errdefs.Changed) && restarts < maxRestarts:
 			restarts++
 			rep.Note("the resource changed while it was fetched; starting again with the new one, the old part is kept aside")
+		case hunted(err) && hunts < maxHunts:
+			hunts++
+			rep.Note(err.Error())
 		case mayRepair(err, repairs, mirrors < len(req.asks)):
 			repairs++
 			rep.Note(fmt.Sprintf("%v; fetching again what is bad, from others where there are others", err))
@@ -166,6 +169,7 @@ func (c *Client) Download(ctx context.Context, job Job, rep progress.Reporter) e
 const (
 	maxRestarts = 2 // with a new generation
 	maxRepairs  = 3 // of bad pieces
+	maxHunts    = 8 // for those who gave wrong bytes; each found somebody
 )
 
 // mayRepair reports whether bad pieces may be right when they come again. Own

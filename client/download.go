@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -59,7 +60,9 @@ func (c *Client) once(ctx context.Context, job Job, req *request, rep progress.R
 		c:      c, job: job, req: req, rep: rep, began: time.Now(),
 		castagnoli: crc32.MakeTable(crc32.Castagnoli),
 		events:     make(chan event, 256), over: make(chan struct{}),
+		notes: slices.Clone(req.past.story),
 	}
+	d.verified.Store(req.past.verified)
 	d.hush = sync.OnceFunc(func() { close(d.over) })
 	defer d.work.Wait()
 	defer d.hush()

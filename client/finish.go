@@ -86,9 +86,11 @@ func (d *download) finish(ctx context.Context, l *loop) error {
 	}
 	done := progress.Done{
 		Sources: sources, Reassigned: st.Reassigned, Duplicate: st.Duplicate,
-		Origin: local + peers + d.verified.Load(), Verify: d.verified.Load(), LAN: peers, OwnRate: l.alone.rate, Elapsed: l.now(),
+		Origin: d.req.past.origin + local + peers, LAN: d.req.past.lan + peers, OwnRate: l.alone.rate, Elapsed: l.now(),
 	}
-	return d.commit(ctx, d.gen.Size, done)
+	err := d.commit(ctx, d.gen.Size, done)
+	d.req.past.origin, d.req.past.lan, d.req.past.verified = done.Origin, done.LAN, d.verified.Load()
+	return err
 }
 
 // commit checks the bytes, gives the file its name and reports.
@@ -122,7 +124,7 @@ func (d *download) commit(ctx context.Context, size int64, done progress.Done) e
 			return d.dropBad(bad)
 		}
 		if errors.Is(err, errdefs.Corrupt) {
-			return errors.Join(fmt.Errorf("%w; what was fetched is thrown away, because nothing tells which part is wrong", err), d.file.Discard())
+			return d.hunt(ctx, size, err)
 		}
 		if err != nil {
 			return err
@@ -131,6 +133,8 @@ func (d *download) commit(ctx context.Context, size int64, done progress.Done) e
 	}
 	d.proved()
 	done.URL, done.Size, done.Identity, done.Digest, done.Notes = shown(d.req.url()), size, d.identity(), d.sums.digest(), d.notes
+	done.Verify = d.verified.Load()
+	done.Origin += done.Verify
 	done.Elapsed = d.clock()
 	d.rep.Done(done)
 	return nil

@@ -30,6 +30,7 @@ type request struct {
 	list     digest.List     // of the job's checksum file; nil: none
 	suspects map[string]bool // peers that had a hand in bad pieces, by id: they are left out
 	learned  learned         // from the origin, for the mirrors that it named
+	past     past            // attempts that were not the last
 }
 
 // maxMirrors bounds what an origin can make a download remember.

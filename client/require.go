@@ -48,8 +48,9 @@ func lacking(want origin.Level) string {
 		return "no strong ETag that all replies agree on"
 	case origin.Weak:
 		return "no Last-Modified a minute old that all replies agree on"
+	default:
+		return "nothing that shows that the bytes of several sources belong together"
 	}
-	return "nothing that shows that the bytes of several sources belong together"
 }
 
 // fits reports whether a reply may be used that agrees with its mirror to one

@@ -105,6 +105,13 @@ func (r *roster) apply(tracker string, changes []*ddmv1.PeerChange) {
 	}
 }
 
+// all returns who is listed, ordered by name.
+func (r *roster) all() []*ddmv1.PeerInfo {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return sortedPeers(r.peers)
+}
+
 // name is what a peer is called, its id if that is not known. The nil roster
 // knows nobody.
 func (r *roster) name(id string) string {

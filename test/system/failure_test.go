@@ -240,8 +240,8 @@ func TestRedirects(t *testing.T) {
 	}
 }
 
-// TestLyingChecksums: right CRCs over wrong bytes are found by a checksum, and
-// nothing gets the final name.
+// TestWrongBytesAndAChecksum: right CRCs over wrong bytes are found by a
+// checksum, and the own line makes up for the only peer.
 func TestWrongBytesAndAChecksum(t *testing.T) {
 	f, other := origintest.NewFile(6*mib, 44), origintest.NewFile(6*mib, 45)
 	bubble(t, map[string]origintest.File{"/f.bin": f}, func(w *world) {
@@ -256,10 +256,12 @@ func TestWrongBytesAndAChecksum(t *testing.T) {
 		sum := f.SHA256(f.Size)
 		a := &account{}
 		job := client.Job{URLs: []string{"http://" + originHost + "/f.bin"}, Checksums: []digest.Digest{{Algorithm: digest.SHA256, Sum: sum[:]}}}
-		if err := w.user(mib, nil).do(job, a); !errors.Is(err, errdefs.Corrupt) {
-			w.t.Errorf("error %v, want kind %q", err, errdefs.Corrupt)
+		if err := w.user(mib, nil).do(job, a); err != nil {
+			w.t.Fatal(err)
 		}
-		w.vacant()
-		w.clean()
+		w.holds("f.bin", f)
+		if !a.moved("liar", "banned") {
+			w.t.Error("it was not banned")
+		}
 	})
 }

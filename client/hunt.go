@@ -1,0 +1,303 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+
+	"github.com/dustin/go-humanize"
+
+	"ddm/client/blame"
+	"ddm/internal/byterange"
+	"ddm/internal/errdefs"
+	"ddm/internal/progress"
+)
+
+// The whole has not the digest that it should have, and nothing else is known:
+// what others gave is fetched again and compared with what is on disk, until
+// it is proved who lied. Everything that a liar gave, and nobody compared, is
+// then dropped, and the download goes on without it.
+//
+//	commit --Corrupt--> blame.Hunt --Next--> witness: own line, or two peers
+//	                        ^                   |
+//	                        '------ Blame ------'--> dropped, banned --> once more
+
+// past is what earlier attempts of one download leave to the next.
+type past struct {
+	origin, lan, verified int64         // bytes fetched
+	compared              byterange.Set // came twice, and were the same
+	story                 []string      // for the summary
+}
+
+// huntedError says who was found. Its kind is errdefs.Corrupt; the next attempt
+// goes on without them.
+type huntedError struct{ what string }
+
+// Error tells it.
+func (e *huntedError) Error() string { return e.what }
+
+// Unwrap gives the kind.
+func (e *huntedError) Unwrap() error { return errdefs.Corrupt }
+
+func hunted(err error) bool {
+	_, ok := errors.AsType[*huntedError](err)
+	return ok
+}
+
+// hunter is one hunt.
+type hunter struct {
+	d     *download
+	hunt  *blame.Hunt
+	size  int64
+	total int64
+	found []string // what it came to, for people
+}
+
+// mismatch ends a comparison at the first block that differs.
+type mismatch struct {
+	r       byterange.Range
+	content []byte // that the witness has
+}
+
+func (m *mismatch) Error() string { return fmt.Sprintf("bytes %v differ", m.r) }
+
+// hunt looks for whoever gave wrong bytes. If somebody is found its error says
+// so, and what it gave is dropped; else everything is discarded.
+func (d *download) hunt(ctx context.Context, size int64, cause error) error {
+	h := &hunter{d: d, size: size}
+	var given []blame.Given
+	for x := range d.file.Extents() {
+		if trusted(x.Giver) {
+			continue
+		}
+		for r := range d.req.past.compared.Missing(x.Range) {
+			given = append(given, blame.Given{Range: r, Giver: x.Giver})
+			h.total += r.Len
+		}
+	}
+	d.note(fmt.Sprintf("%v; looking for who gave what is wrong: what others brought (%s) is compared with what comes again", cause, humanize.IBytes(uint64(h.total))))
+	h.hunt = blame.New(given, rand.Int64N)
+	if err := h.run(ctx); err != nil {
+		return fmt.Errorf("%w; who gave what is wrong could not be found out: %w", cause, err)
+	}
+	if len(h.found)+len(h.hunt.Liars()) == 0 {
+		return errors.Join(fmt.Errorf("%w; %s, so it is thrown away", cause, d.unexplained(h.total)), d.file.Discard())
+	}
+	if err := h.replace(); err != nil {
+		return err
+	}
+	d.req.past.story = append(d.req.past.story, h.found...)
+	return &huntedError{what: strings.Join(h.found, "; ")}
+}
+
+// unexplained says why nobody is to blame.
+func (d *download) unexplained(looked int64) string {
+	if looked == 0 && d.req.past.compared.Len() == 0 {
+		return "the own line brought all of it, and nothing tells which part is wrong"
+	}
+	return "everything that others brought came twice and is the same: the origin serves other content than the digest is of"
+}
+
+// trusted reports whether an own line got these bytes from where the job said.
+func trusted(giver string) bool {
+	return strings.HasPrefix(giver, "own:") && !strings.Contains(giver, "\t")
+}
+
+// run compares until the hunt is over.
+func (h *hunter) run(ctx context.Context) error {
+	for g, ok := h.hunt.Next(); ok; g, ok = h.hunt.Next() {
+		if err := h.compare(ctx, g); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// compare holds what somebody gave against what witnesses bring.
+func (h *hunter) compare(ctx context.Context, g blame.Given) error {
+	var failure error
+	list := h.d.peerWitnesses(g.Giver)
+	rand.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
+	if own, ok := h.d.ownWitness(); ok {
+		list = slices.Insert(list, 0, own)
+	}
+	for i, w := range list {
+		differs, err := h.hold(ctx, w, g.Range)
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case err != nil:
+			failure = worse(failure, err)
+			continue
+		case differs == nil:
+			return nil
+		}
+		return h.judge(ctx, g, w, list[i+1:], differs)
+	}
+	if failure == nil {
+		failure = fmt.Errorf("%w: there is nobody else to ask", errdefs.Unavailable)
+	}
+	return failure
+}
+
+// hold reads a range from a witness and returns the first block that differs
+// from what is on disk; nil: none does.
+func (h *hunter) hold(ctx context.Context, w witness, r byterange.Range) (*mismatch, error) {
+	d := h.d
+	mine := make([]byte, maxPayload)
+	err := w.read(ctx, r, func(off int64, p []byte) error {
+		part := mine[:len(p)]
+		if _, err := d.file.ReadAt(part, off); err != nil {
+			return err
+		}
+		d.verified.Add(int64(len(p)))
+		here := byterange.Range{Off: off, Len: int64(len(p))}
+		if !bytes.Equal(part, p) {
+			return &mismatch{r: here, content: bytes.Clone(p)}
+		}
+		d.req.past.compared.Add(here)
+		d.rep.Progress(progress.Snapshot{Size: h.size, Bytes: min(d.req.past.compared.Bytes(), h.size), ETA: -1, Elapsed: d.clock(), Phase: "checking"})
+		return nil
+	})
+	if m, ok := errors.AsType[*mismatch](err); ok {
+		return m, nil
+	}
+	return nil, err
+}
+
+// judge finds out who is wrong about a block that differs.
+func (h *hunter) judge(ctx context.Context, g blame.Given, w witness, others []witness, m *mismatch) error {
+	for rest := range h.d.req.past.compared.Missing(g.Range) {
+		if rest = byterange.Between(max(rest.Off, m.r.End()), rest.End()); !rest.Empty() {
+			h.hunt.Back(blame.Given{Range: rest, Giver: g.Giver})
+		}
+	}
+	if damaged, err := h.damaged(m.r); err != nil || damaged {
+		return err
+	}
+	mine := make([]byte, m.r.Len)
+	if _, err := h.d.file.ReadAt(mine, m.r.Off); err != nil {
+		return err
+	}
+	claims := []blame.Claim{{Source: g.Giver, Content: string(mine)}, {Source: w.giver, Content: string(m.content), Trusted: w.own}}
+	if w.own {
+		others = []witness{w} // it must say so twice
+	}
+	for _, third := range others {
+		content, err := h.block(ctx, third, m.r)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err != nil {
+			continue
+		}
+		claims = append(claims, blame.Claim{Source: third.giver, Content: content, Trusted: third.own})
+		break
+	}
+	_, liars, decided := blame.Judge(claims)
+	switch {
+	case len(claims) < 3 || !decided && w.own:
+		return fmt.Errorf("%w: bytes %v differ, and nobody could confirm which are right", errdefs.Unavailable, m.r)
+	case !decided:
+		h.d.c.log.Warn("three sources say three things; nobody is to blame", "range", m.r)
+		return nil
+	}
+	for _, liar := range liars {
+		h.hunt.Blame(h.culprit(ctx, liar, m.r, string(mine)))
+	}
+	return nil
+}
+
+// block reads one block of a witness.
+func (h *hunter) block(ctx context.Context, w witness, r byterange.Range) (string, error) {
+	content := make([]byte, r.Len)
+	err := w.read(ctx, r, func(off int64, p []byte) error {
+		copy(content[off-r.Off:], p)
+		return nil
+	})
+	h.d.verified.Add(r.Len)
+	return string(content), err
+}
+
+// damaged reports whether the disk changed bytes after they were written: then
+// they are dropped, and nobody is to blame.
+func (h *hunter) damaged(r byterange.Range) (bool, error) {
+	n, err := h.d.file.Scrub(r)
+	if err != nil || n == 0 {
+		return false, err
+	}
+	h.found = append(h.found, fmt.Sprintf("the disk changed %s after they were written, at bytes %v; they were fetched again", humanize.IBytes(uint64(n)), r))
+	return true, nil
+}
+
+// culprit tells a mirror that serves other content from the peer that fetched
+// from it.
+func (h *hunter) culprit(ctx context.Context, giver string, r byterange.Range, said string) string {
+	source, host, mirrored := strings.Cut(giver, "\t")
+	if !mirrored || strings.HasPrefix(source, "own:") {
+		return giver
+	}
+	own := "own:\t" + host
+	s, ok := h.d.mirrorSite(host)
+	if !ok || s.pin(ctx, true) != nil {
+		return own // a mirror can be left out without proof
+	}
+	content, err := h.block(ctx, witness{giver: own, read: s.read}, r)
+	if err != nil || content == said {
+		return own
+	}
+	return giver
+}
+
+// mirrorSite is where a giver's mirror is.
+func (d *download) mirrorSite(host string) (*site, bool) {
+	for _, a := range d.req.asks {
+		if hostOf(a.url) == host {
+			return &site{c: d.c, ask: a, jar: d.req.jar, note: d.rep.Note}, true
+		}
+	}
+	return nil, false
+}
+
+// replace drops what liars gave and nobody found right, and leaves them out.
+func (h *hunter) replace() error {
+	d := h.d
+	for _, liar := range h.hunt.Liars() {
+		name, gave := h.expel(liar)
+		var dropped int64
+		for x := range d.file.Extents() {
+			if !gave(x.Giver) {
+				continue
+			}
+			for r := range d.req.past.compared.Missing(x.Range) {
+				n, err := d.file.Drop(r)
+				if err != nil {
+					return err
+				}
+				dropped += n
+			}
+		}
+		h.found = append(h.found, fmt.Sprintf("%s gave wrong bytes; it is left out, and %s that it gave are fetched again", name, humanize.IBytes(uint64(dropped))))
+	}
+	return nil
+}
+
+// expel leaves a liar out of everything that follows.
+func (h *hunter) expel(liar string) (name string, gave func(giver string) bool) {
+	d := h.d
+	const reason = "it gave bytes that are not the origin's; what it gave is replaced"
+	if id, peer := peerOf(liar); peer {
+		d.req.suspects[id] = true
+		name = d.roster.name(id)
+		d.rep.Source(progress.SourceChange{Name: name, Change: "banned", Reason: reason})
+		return "the peer " + name, func(giver string) bool { other, ok := peerOf(giver); return ok && other == id }
+	}
+	_, host, _ := strings.Cut(liar, "\t")
+	d.req.asks = slices.DeleteFunc(d.req.asks, func(a ask) bool { return a.url != d.req.url() && hostOf(a.url) == host })
+	d.rep.Source(progress.SourceChange{Name: host, Change: "banned", Reason: reason})
+	return "the mirror " + host, func(giver string) bool { return strings.HasSuffix(giver, "\t"+host) }
+}

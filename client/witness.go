@@ -1,0 +1,142 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"hash/crc32"
+	"slices"
+	"time"
+
+	"ddm/internal/byterange"
+	"ddm/internal/errdefs"
+	"ddm/internal/origin"
+	"ddm/internal/rpc"
+	ddmv1 "ddm/proto/ddm/v1"
+)
+
+// witness fetches bytes once more, to hold what others brought against them.
+type witness struct {
+	giver string // as bytes of it would be recorded
+	own   bool   // this machine's own line, asking the first mirror
+	read  func(ctx context.Context, r byterange.Range, take func(off int64, p []byte) error) error
+}
+
+// ownWitness is the own lines; false: there is none to use.
+func (d *download) ownWitness() (witness, bool) {
+	open := d.c.open()
+	if len(open) == 0 {
+		return witness{}, false
+	}
+	s := &site{c: d.c, ask: d.req.asks[0], jar: d.req.jar, gen: d.gen, ranges: true, note: d.rep.Note}
+	return witness{giver: "own:" + open[0].Origin.Name(), own: true, read: s.read}, true
+}
+
+// peerWitnesses are the peers that may be asked about what one of them gave.
+func (d *download) peerWitnesses(about string) (list []witness) {
+	if d.roster == nil {
+		return nil
+	}
+	suspect, _ := peerOf(about)
+	for _, info := range d.roster.all() {
+		if id := info.GetId(); id != suspect && !d.req.suspects[id] {
+			list = append(list, witness{giver: "peer:" + id, read: func(ctx context.Context, r byterange.Range, take func(int64, []byte) error) error {
+				return d.borrow(ctx, info, r, take)
+			}})
+		}
+	}
+	return list
+}
+
+// silent is how long a witness may bring nothing.
+const silent = 15 * time.Second
+
+// borrow fetches one range from a peer, over a stream of its own.
+func (d *download) borrow(ctx context.Context, info *ddmv1.PeerInfo, r byterange.Range, take func(off int64, p []byte) error) (err error) {
+	conn, err := d.c.dial(info.GetAddress(), true)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	var ours error // of take
+	defer func() {
+		if cause := context.Cause(ctx); err != nil && cause != nil {
+			err = cause
+		}
+		switch {
+		case ours != nil:
+			err = ours
+		case err != nil:
+			err = fmt.Errorf("peer %s: %w", info.GetName(), hearsay(err))
+		}
+	}()
+	src := &remoteSource{d: d, info: info, end: end}
+	if err := src.begin(ctx, conn); err != nil {
+		return err
+	}
+	i := slices.IndexFunc(src.opened.GetLines(), func(l *ddmv1.Line) bool { return !l.GetClosed() })
+	if i < 0 {
+		return fmt.Errorf("%w: all its lines are closed", errdefs.Unavailable)
+	}
+	order := &ddmv1.Assign{AssignmentId: 1, LineId: src.opened.GetLines()[i].GetId(), Offset: r.Off, Length: r.Len}
+	if err := src.stream.Send(&ddmv1.FetchRequest{Order: &ddmv1.FetchRequest_Assign{Assign: order}}); err != nil {
+		return err
+	}
+	late := time.AfterFunc(silent, func() { end(fmt.Errorf("%w: nothing came for %s", errdefs.Timeout, silent)) })
+	defer late.Stop()
+	for next, idle := r.Off, 0; next < r.End(); {
+		var ev rpc.Event
+		if err := src.stream.RecvMsg(&ev); err != nil {
+			return err
+		}
+		if ev.Frame == nil {
+			if err := d.heard(ev.Message); err != nil {
+				return err
+			}
+			if idle++; idle > chatterBurst {
+				return fmt.Errorf("%w: it sends messages and no bytes", errdefs.Unavailable)
+			}
+			continue
+		}
+		n, err := d.hold(ev.Frame, next, r.End(), func(off int64, p []byte) error {
+			ours = take(off, p)
+			return ours
+		})
+		ev.Frame.Payload.Free()
+		if err != nil {
+			return err
+		}
+		late.Reset(silent)
+		next += n
+	}
+	return nil
+}
+
+// heard judges what a witness says beside its bytes.
+func (d *download) heard(m *ddmv1.FetchResponse) error {
+	switch ev := m.GetEvent().(type) {
+	case *ddmv1.FetchResponse_Started:
+		if agree(d.gen, origin.GenerationFromProto(ev.Started.GetGeneration())) < origin.Weak {
+			return fmt.Errorf("%w: nothing shows that it sees the same resource", errdefs.BadReply)
+		}
+	case *ddmv1.FetchResponse_Done:
+		return fmt.Errorf("%w: it ended too soon", errdefs.BadReply)
+	case *ddmv1.FetchResponse_Failed:
+		return errdefs.FromFailure(ev.Failed.GetFailure())
+	}
+	return nil
+}
+
+// hold takes one frame of a witness that begins at next.
+func (d *download) hold(f *rpc.Frame, next, end int64, take func(int64, []byte) error) (int64, error) {
+	n := int64(f.Payload.Len())
+	if f.Offset != next || n == 0 || n > min(end-next, maxPayload) {
+		return 0, fmt.Errorf("%w: it sends bytes that were not asked for", errdefs.BadReply)
+	}
+	p := f.Payload.Materialize()
+	if crc32.Checksum(p, d.castagnoli) != f.CRC32C {
+		return 0, fmt.Errorf("%w: bytes arrived damaged (CRC32C)", errdefs.BadReply)
+	}
+	return n, take(next, p)
+}
