@@ -22,7 +22,7 @@ func sections() []section {
 			shared,
 		},
 		{
-			"2. Equal lines: the figures", "256 MiB; four lines of 25 Mbit/s, eight of 12, so that T\\* is above 20 s with both.",
+			"2. Equal lines: the figures", "256 MiB; four lines of 27 Mbit/s, eight of 13, so that T\\* is above 20 s with both.",
 			[]string{"2-long"},
 			shared,
 		},
