@@ -128,8 +128,9 @@ planted: ## Break the code in a hundred ways; a test must notice each
 	$(GO) run ./test/planted $(BUGS)
 
 .PHONY: soak
-soak: ## The long forms: a million seeds, power cuts, 4 GiB, kills, planted bugs, hours of fuzzing
+soak: ## The long forms: a million seeds, chaos, power cuts, 4 GiB, kills, planted bugs, hours of fuzzing
 	DDM_SIM_SEEDS=1000000 $(GO) test -count=1 -timeout 0 ./client/schedule/...
+	DDM_CHAOS_SEEDS=10000 $(GO) test -count=1 -timeout 0 -run TestChaos ./test/system
 	DDM_CRASH_POINTS=100000 $(GO) test -count=1 -timeout 0 ./internal/partfile/...
 	DDM_MEMORY_SIZE=4294967296 $(GO) test -count=1 -v ./test/memory/...
 	$(MAKE) kill interop planted

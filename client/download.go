@@ -160,7 +160,11 @@ func (d *download) open(ctx context.Context, p *probed) error {
 	for _, kept := range file.Kept() {
 		d.note(fmt.Sprintf("an older part file is kept as %s: %s", kept.Name, kept.Reason))
 	}
-	d.rep.Start(progress.Start{URL: shown(d.req.url()), Path: file.Path(), Size: d.gen.Size, Identity: d.identity(), Resumed: file.Resumed()})
+	resumed := file.Resumed()
+	if !p.ranges && resumed != d.gen.Size {
+		resumed = 0 // it all comes again, see whole
+	}
+	d.rep.Start(progress.Start{URL: shown(d.req.url()), Path: file.Path(), Size: d.gen.Size, Identity: d.identity(), Resumed: resumed})
 	return nil
 }
 

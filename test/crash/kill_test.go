@@ -29,6 +29,10 @@ const (
 	unsynced = 64 * mib
 	inFlight = 32 * mib
 	probe    = mib
+	// What a run may be sent that nobody takes: a lane whose tail was stolen is
+	// cut off while the system still holds bytes of it, 4 MiB each way on
+	// loopback.
+	stolen = 8 * mib
 )
 
 var programs program.Set
@@ -212,7 +216,7 @@ func (w *worker) download(t *testing.T, name string, most int) (killed int) {
 		break
 	}
 	w.complete(t, name, sum)
-	if again := w.origin.Sent() - before - w.size; w.sized >= 0 && again > int64(killed)*(unsynced+inFlight)+runs*probe {
+	if again := w.origin.Sent() - before - w.size; w.sized >= 0 && again > int64(killed)*(unsynced+inFlight)+runs*(probe+stolen) {
 		t.Errorf("%s: %d bytes were fetched again for %d kills", name, again, killed)
 	}
 	w.tally.note(func() { w.tally.downloads++; w.tally.kills += killed })

@@ -1,6 +1,7 @@
 package system_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -262,6 +263,31 @@ func TestWrongBytesAndAChecksum(t *testing.T) {
 		w.holds("f.bin", f)
 		if !a.moved("liar", "banned") {
 			w.t.Error("it was not banned")
+		}
+	})
+}
+
+// TestResumeWithoutRanges: an origin that has stopped to serve ranges sends
+// everything again, and nothing is said to be resumed.
+func TestResumeWithoutRanges(t *testing.T) {
+	f := origintest.NewFile(4*mib, 46)
+	bubble(t, map[string]origintest.File{"/f.bin": f}, func(w *world) {
+		u := w.user(mib, func(o *client.Options) { o.LocalOnly = true })
+		ctx, cancel := context.WithCancel(w.t.Context())
+		first := &account{}
+		first.once(0.5, cancel)
+		job := client.Job{URLs: []string{"http://" + originHost + "/f.bin"}, Dir: w.dir}
+		if err := u.c.Download(ctx, job, first); !errors.Is(err, context.Canceled) {
+			w.t.Fatal(err)
+		}
+		w.origin.Set("/f.bin", f.With(origintest.Fault{Status: 200}))
+		a := &account{}
+		if err := u.do(job, a); err != nil {
+			w.t.Fatal(err)
+		}
+		w.holds("f.bin", f)
+		if a.start.Resumed != 0 || a.done.Origin != f.Size {
+			w.t.Errorf("%d bytes resumed, %d came", a.start.Resumed, a.done.Origin)
 		}
 	})
 }
