@@ -127,8 +127,8 @@ func (c *Client) Close() error {
 // file is complete under its final name and passed every check there is; the
 // error's kind (internal/errdefs) says what to do otherwise. What arrived is
 // kept beside the destination, and the same job goes on from there. Start is
-// reported again when a resource that changed, or a mirror that took over,
-// makes it begin anew.
+// reported again when a resource that changed, a mirror that took over, or a
+// broken stream without ranges makes it begin anew.
 func (c *Client) Download(ctx context.Context, job Job, rep progress.Reporter) error {
 	req, err := newRequest(job)
 	if err != nil {

@@ -164,8 +164,13 @@ func (d *download) open(ctx context.Context, p *probed) error {
 	if !p.ranges && resumed != d.gen.Size {
 		resumed = 0 // it all comes again, see whole
 	}
-	d.rep.Start(progress.Start{URL: shown(d.req.url()), Path: file.Path(), Size: d.gen.Size, Identity: d.identity(), Resumed: resumed})
+	d.begin(resumed)
 	return nil
+}
+
+// begin reports that the file is fetched, but for what was there.
+func (d *download) begin(resumed int64) {
+	d.rep.Start(progress.Start{URL: shown(d.req.url()), Path: d.file.Path(), Size: d.gen.Size, Identity: d.identity(), Resumed: resumed})
 }
 
 // partFile is partfile.Open, on a disk that a test may have replaced.

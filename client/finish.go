@@ -172,14 +172,15 @@ func (d *download) whole(ctx context.Context, p *probed) error {
 	}
 	d.note("one stream over the own line: the origin serves no ranges, so peers cannot help and a broken download starts from the beginning")
 	d.rec.begin(d.gen.Size, byterange.Set{})
-	for attempt := 0; ; attempt++ {
+	for attempt, came := 0, int64(0); ; attempt++ {
 		size, err := d.pour(ctx, p)
+		came += size
 		if err == nil {
 			if d.gen.Size < 0 && len(d.sums.want) == 0 {
 				d.notes = append(d.notes, "the origin named no length: that nothing is missing at the end would show by a --checksum only")
 			}
 			src := progress.Source{Name: p.line.Name(), Kind: "local", Bytes: size}
-			return d.commit(ctx, size, progress.Done{Sources: []progress.Source{src}, Origin: size})
+			return d.commit(ctx, size, progress.Done{Sources: []progress.Source{src}, Origin: came})
 		}
 		if ctx.Err() != nil || attempt >= d.c.opts.Retry || !worthRetrying(err) || d.stream != nil && d.stream.next > 0 {
 			return err
@@ -187,6 +188,9 @@ func (d *download) whole(ctx context.Context, p *probed) error {
 		d.note(fmt.Sprintf("starting again: %v", err))
 		if err := d.again(ctx, p); err != nil {
 			return err
+		}
+		if d.file != nil {
+			d.begin(0)
 		}
 	}
 }
