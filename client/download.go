@@ -157,8 +157,15 @@ func (d *download) open(ctx context.Context, p *probed) error {
 		return err
 	}
 	d.file, d.target = file, file
+	if file.OtherTag() {
+		d.level = min(d.level, origin.Weak)
+	}
 	for _, kept := range file.Kept() {
-		d.note(fmt.Sprintf("an older part file is kept as %s: %s", kept.Name, kept.Reason))
+		what := "an older part file is kept as %s: %s"
+		if kept.Removed {
+			what = "the oldest part file that was kept, %s, is removed: %s"
+		}
+		d.note(fmt.Sprintf(what, kept.Name, kept.Reason))
 	}
 	resumed := file.Resumed()
 	if !p.ranges && resumed != d.gen.Size {

@@ -315,8 +315,11 @@ func (d *download) meet(ctx context.Context, a ask) (*mirror, error) {
 		return nil, fmt.Errorf("%w: nothing would show that its replies belong together", errdefs.BadReply)
 	}
 	m := &mirror{ask: a, gen: s.gen, level: agree(d.gen, s.gen), wait: s.wait}
-	if m.level >= origin.Weak {
+	if m.level >= origin.Weak && m.level >= d.least {
 		return m, nil
+	}
+	if origin.Sampled < d.least {
+		return nil, fmt.Errorf("%w: it agrees with the first one to the identity %s at best, and --require-identity asks for more", errdefs.Refused, max(m.level, origin.Sampled))
 	}
 	if !own {
 		return nil, fmt.Errorf("%w: nothing shows that it has the same version, and only an own line could take samples", errdefs.Changed)

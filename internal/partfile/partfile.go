@@ -94,23 +94,26 @@ type Extent struct {
 	Synced bool   // survives a crash
 }
 
-// Kept is a file that was in the way of a fresh start and is kept aside.
+// Kept is a file that was in the way of a fresh start and is kept aside, or one
+// of an earlier start that had to go for it.
 type Kept struct {
-	Name   string // in the destination's directory
-	Reason string
+	Name    string // in the destination's directory
+	Reason  string
+	Removed bool
 }
 
 // File is an incomplete download on disk. Its methods may be called
 // concurrently; Commit, Close and Discard end it.
 type File struct {
-	dir     disk.Dir
-	names   names
-	path    string // of the finished file
-	meta    Meta
-	opts    Options
-	data    disk.File
-	kept    []Kept
-	resumed int64
+	dir      disk.Dir
+	names    names
+	path     string // of the finished file
+	meta     Meta
+	opts     Options
+	data     disk.File
+	kept     []Kept
+	resumed  int64
+	otherTag bool
 
 	// checkpointing serialises what writes the journal. It is taken before mu.
 	checkpointing sync.Mutex
@@ -152,6 +155,10 @@ func (f *File) PieceSize() int64 { return f.opts.PieceSize }
 
 // Resumed returns how many bytes were taken over from an earlier run.
 func (f *File) Resumed() int64 { return f.resumed }
+
+// OtherTag reports whether what was taken over is of a mirror that tags the file
+// in another way: that the two are one rests on the date alone.
+func (f *File) OtherTag() bool { return f.otherTag && f.resumed > 0 }
 
 // Kept returns what Open moved aside instead of destroying it.
 func (f *File) Kept() []Kept { return f.kept }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -244,6 +245,29 @@ func TestUnknownSize(t *testing.T) {
 		t.Errorf("content differs: %v", err)
 	}
 	wantEntries(t, dir, "x", ".x.ddm-part.old-1", ".x.ddm-journal.old-1")
+}
+
+// TestOldPartsAreBounded: of what cannot be resumed the newest three are kept.
+func TestOldPartsAreBounded(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for round := range byte(6) {
+		f := openDir(t, dir, metaOf(-1), partfile.Options{})
+		removed := slices.ContainsFunc(f.Kept(), func(k partfile.Kept) bool { return k.Removed && k.Name == ".x.ddm-part.old-1" })
+		if removed != (round > 3) {
+			t.Errorf("round %d: kept %v", round, f.Kept())
+		}
+		write(t, f, bytes.Repeat([]byte{'a' + round}, 1000), 0, "ann")
+		closeFile(t, f)
+	}
+	for i, want := range []byte("cde") {
+		got, err := os.ReadFile(filepath.Join(dir, fmt.Sprintf(".x.ddm-part.old-%d", i+1)))
+		if err != nil || len(got) != 1000 || got[0] != want {
+			t.Errorf("old-%d: %d bytes, %v, want those of round %c", i+1, len(got), err, want)
+		}
+	}
+	wantEntries(t, dir, ".x.ddm-journal", ".x.ddm-part", ".x.ddm-journal.old-1", ".x.ddm-journal.old-2", ".x.ddm-journal.old-3",
+		".x.ddm-part.old-1", ".x.ddm-part.old-2", ".x.ddm-part.old-3")
 }
 
 func TestCommitIncomplete(t *testing.T) {

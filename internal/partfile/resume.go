@@ -11,7 +11,6 @@ import (
 	"slices"
 
 	"ddm/internal/byterange"
-	"ddm/internal/errdefs"
 	"ddm/internal/origin"
 	"ddm/internal/partfile/disk"
 )
@@ -52,6 +51,7 @@ func (op *opening) load(ctx context.Context, data disk.File, isNew bool) (*File,
 	if err != nil {
 		return nil, errors.Join(err, j.f.Close())
 	}
+	f.otherTag = !SameGeneration(r.head.generation(), op.meta.Gen)
 	return f, nil
 }
 
@@ -63,7 +63,7 @@ func (op *opening) mismatch(h header) string {
 		return "its length was not known, so that it cannot be resumed"
 	case gen.ETag == "" && gen.LastModified == "":
 		return "nothing tells whether it is of the same version"
-	case !SameGeneration(gen, op.meta.Gen):
+	case !SameGeneration(gen, op.meta.Gen) && !sameAtMirror(h, op.meta):
 		return "the resource has changed"
 	case !sameResource(h, op.meta):
 		return "it is of another URL"
@@ -82,6 +82,13 @@ func SameGeneration(a, b origin.Generation) bool {
 		return a.ETag == b.ETag
 	}
 	return a.LastModified != "" && a.LastModified == b.LastModified
+}
+
+// sameAtMirror reports whether a journal is of another mirror's copy of what
+// is to be fetched: servers tag one file each in their own way.
+func sameAtMirror(h header, m Meta) bool {
+	return h.URL != m.URL && slices.Contains(m.Mirrors, h.URL) && h.Size == m.Gen.Size && h.Coding == m.Gen.Coding &&
+		h.LastModified != "" && h.LastModified == m.Gen.LastModified
 }
 
 // sameResource reports whether a journal's URL is one of meta's, or that of
@@ -280,36 +287,59 @@ func (f *File) reserve(off, n int64) error {
 	return nil
 }
 
+// mostKept is how many pairs are kept aside beside one name. What cannot be
+// resumed, such as all that comes without a length, would pile up for ever.
+const mostKept = 3
+
 // keep moves the pair aside, journal first: a part file whose journal is gone
 // is kept aside in its turn, but a journal without part file is rubbish.
 func (op *opening) keep(reason string) error {
-	const most = 10_000
-	for i := 1; i <= most; i++ {
-		suffix := fmt.Sprintf(".old-%d", i)
-		if _, err := op.d.Stat(op.names.part + suffix); err == nil {
-			continue
-		}
-		err := op.d.Rename(op.names.journal, op.names.journal+suffix, false)
-		if errors.Is(err, fs.ErrExist) {
-			continue
-		}
-		if err = gone(err); err == nil {
-			err = op.d.Sync()
-		}
-		if err == nil {
-			err = op.d.Rename(op.names.part, op.names.part+suffix, false)
-		}
-		if err == nil {
-			err = op.d.Sync()
-		}
-		if err != nil {
-			return writeError("keep "+op.names.part+" aside", err)
-		}
-		op.kept = append(op.kept, Kept{Name: op.names.part + suffix, Reason: reason})
-		op.o.Log.Warn("an earlier part file does not fit; keeping it aside", "file", op.names.part+suffix, "reason", reason)
-		return nil
+	slot, err := op.slot()
+	if err != nil {
+		return writeError("keep "+op.names.part+" aside", err)
 	}
-	return fmt.Errorf("%s: %d old part files are in the way; remove some: %w", op.names.part, most, errdefs.CreateFile)
+	suffix := oldSuffix(slot)
+	if err = gone(op.d.Rename(op.names.journal, op.names.journal+suffix, true)); err == nil {
+		err = op.d.Sync()
+	}
+	if err == nil {
+		err = op.d.Rename(op.names.part, op.names.part+suffix, false)
+	}
+	if err == nil {
+		err = op.d.Sync()
+	}
+	if err != nil {
+		return writeError("keep "+op.names.part+" aside", err)
+	}
+	op.kept = append(op.kept, Kept{Name: op.names.part + suffix, Reason: reason})
+	op.o.Log.Warn("an earlier part file does not fit; keeping it aside", "file", op.names.part+suffix, "reason", reason)
+	return nil
+}
+
+func oldSuffix(slot int) string { return fmt.Sprintf(".old-%d", slot) }
+
+// slot finds a number that no part file kept aside has. If all are taken the
+// oldest, which has the lowest, is removed and the others move down.
+func (op *opening) slot() (int, error) {
+	for i := 1; i <= mostKept; i++ {
+		if _, err := op.d.Stat(op.names.part + oldSuffix(i)); err != nil {
+			return i, gone(err)
+		}
+	}
+	oldest := op.names.part + oldSuffix(1)
+	if err := errors.Join(op.d.Remove(oldest), gone(op.d.Remove(op.names.journal+oldSuffix(1)))); err != nil {
+		return 0, err
+	}
+	op.kept = append(op.kept, Kept{Name: oldest, Reason: fmt.Sprintf("%d newer ones are kept", mostKept), Removed: true})
+	op.o.Log.Warn("the oldest part file that was kept aside is removed", "file", oldest, "kept", mostKept)
+	for i := 2; i <= mostKept; i++ {
+		for _, name := range []string{op.names.journal, op.names.part} {
+			if err := gone(op.d.Rename(name+oldSuffix(i), name+oldSuffix(i-1), true)); err != nil {
+				return 0, err
+			}
+		}
+	}
+	return mostKept, nil
 }
 
 func stampOf(st disk.Info) stamp {

@@ -59,6 +59,8 @@ func TestWhatIsResumed(t *testing.T) {
 		{"a mirror", partfile.Meta{URL: "https://b.example/x.iso", Gen: gen}, true},
 		{"a mirror without a date", partfile.Meta{URL: "https://b.example/x.iso", Gen: origin.Generation{Size: 1000, ETag: `"one"`}}, false},
 		{"a mirror that is named", partfile.Meta{URL: "https://b.example/y", Mirrors: []string{first.URL}, Gen: gen}, true},
+		{"a mirror that is named and tags otherwise", partfile.Meta{URL: "https://b.example/y", Mirrors: []string{first.URL}, Gen: origin.Generation{Size: 1000, ETag: `"two"`, LastModified: date}}, true},
+		{"a mirror that is named and has another date", partfile.Meta{URL: "https://b.example/y", Mirrors: []string{first.URL}, Gen: origin.Generation{Size: 1000, ETag: `"two"`, LastModified: "x"}}, false},
 		{"another file of the host", partfile.Meta{URL: "https://a.example/d/y.iso", Gen: gen}, false},
 		{"another file elsewhere", partfile.Meta{URL: "https://b.example/y.iso", Gen: gen}, false},
 		{"changed", partfile.Meta{URL: first.URL, Gen: origin.Generation{Size: 1000, ETag: `"two"`, LastModified: date}}, false},
@@ -71,6 +73,9 @@ func TestWhatIsResumed(t *testing.T) {
 		f = mustOpen(t, d, c.meta, partfile.Options{})
 		if resumed := f.Resumed() == 500; resumed != c.resume || resumed == (len(f.Kept()) == 1) {
 			t.Errorf("%s: resumed %d bytes, kept %v", c.name, f.Resumed(), f.Kept())
+		}
+		if other := c.resume && c.meta.Gen.ETag != gen.ETag; f.OtherTag() != other {
+			t.Errorf("%s: another tag %v", c.name, f.OtherTag())
 		}
 		closeFile(t, f)
 		if !c.resume && !bytes.Equal(d.Content(".x.ddm-part.old-1"), content(500)) {

@@ -90,8 +90,12 @@ func originBugs() []bug {
 		},
 		{
 			"never notice a silent origin", body,
-			"	b.watchdog.Reset(b.stall)\n	n, err := b.rc.Read(p)",
+			"	b.watch.enter()\n	n, err := b.rc.Read(p)",
 			"	n, err := b.rc.Read(p)", tests,
+		},
+		{
+			"leave the digest of a range unchecked", body,
+			"b.sum != nil && !bytes", "false && !bytes", tests,
 		},
 		{
 			"leave the rate limit uncharged", body,

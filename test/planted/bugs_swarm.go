@@ -116,9 +116,35 @@ func swarmBugs() []bug {
 			`e != nil &&`, system,
 		},
 		{
-			"mix what peers see of another version", remote,
-			`		fits := level >= origin.Weak`,
-			`		fits := level >= origin.None`, system,
+			"mix what peers see of another version", "client/require.go",
+			`(!mixed || seen >= origin.Weak)`, `(!mixed || seen >= origin.None)`, system,
+		},
+		{
+			"hold every mirror's replies to the first one's version", remote,
+			`	level = agree(e.mirror.gen, seen)`,
+			`	level = agree(r.d.gen, seen)`, system,
+		},
+		{
+			"mix mirrors whose samples differ", "client/mirrors.go",
+			`		if !bytes.Equal(blocks[0].Bytes(), blocks[1].Bytes()) {`,
+			`		if len(blocks[0].Bytes()) != len(blocks[1].Bytes()) {`, system,
+		},
+		{
+			"begin again when one of several mirrors changes", "client/loop.go",
+			`			if row == nil || !l.mayServe(row.mirror) {`,
+			`			if row == nil || l.mayServe(row.mirror) {`, system,
+		},
+		{
+			"keep what a condemned reply brought", "client/retract.go",
+			`	return errdefs.KindOf(err) == errdefs.BadReply`,
+			`	return false`, system,
+		},
+		{
+			"go on with a captive peer", "client/captive.go",
+			`	if len(p.origins) < captiveAfter {
+		return false`,
+			`	if len(p.origins) <= captiveAfter {
+		return false`, system,
 		},
 		{
 			"take any content for what the digest names", "client/evidence.go",

@@ -133,6 +133,9 @@ func TestMirrorEvidence(t *testing.T) {
 				if used := brought > 0; used != (tc.identity != "") {
 					w.t.Errorf("the mirror brought %d bytes", brought)
 				}
+				if tc.identity != "" && a.brought("a@"+thirdHost) == 0 {
+					w.t.Error("the peer brought nothing of the mirror")
+				}
 				if want := tc.identity; want != "" && a.done.Identity != want {
 					w.t.Errorf("identity %s, want %s", a.done.Identity, want)
 				}
