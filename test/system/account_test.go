@@ -7,24 +7,29 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"ddm/client"
 	"ddm/internal/progress"
 )
 
-type progressSnapshot = progress.Snapshot
+type (
+	progressSnapshot = progress.Snapshot
+	sourceChange     = progress.SourceChange
+)
 
 // account is what a download reported.
 type account struct {
-	mu    sync.Mutex
-	start progress.Start
-	snaps []progress.Snapshot
-	moves []progress.SourceChange
-	notes []string
-	plan  *progress.Plan
-	done  *progress.Done
-	log   []string                // names of the calls, in order
-	at    func(progress.Snapshot) // called for each snapshot
+	mu      sync.Mutex
+	start   progress.Start
+	snaps   []progress.Snapshot
+	moves   []progress.SourceChange
+	movedAt []time.Time // of each
+	notes   []string
+	plan    *progress.Plan
+	done    *progress.Done
+	log     []string                // names of the calls, in order
+	at      func(progress.Snapshot) // called for each snapshot
 
 	retracted bool // bytes may be taken back
 }
@@ -38,7 +43,7 @@ func (a *account) add(what string, keep func()) {
 
 func (a *account) Start(s progress.Start) { a.add("start", func() { a.start = s }) }
 func (a *account) Source(s progress.SourceChange) {
-	a.add("source", func() { a.moves = append(a.moves, s) })
+	a.add("source", func() { a.moves, a.movedAt = append(a.moves, s), append(a.movedAt, time.Now()) })
 }
 func (a *account) Note(s string)         { a.add("note", func() { a.notes = append(a.notes, s) }) }
 func (a *account) Plan(p progress.Plan)  { a.add("plan", func() { a.plan = &p }) }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc/test/bufconn"
@@ -77,6 +78,8 @@ type wire struct {
 	thawed chan struct{} // closed when it is not frozen any more
 	next   time.Time
 	conns  map[*wiredConn]bool
+
+	deaf atomic.Bool // what clients write does not arrive; see muffle
 }
 
 func newWire(rate float64) *wire {
