@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -41,6 +42,7 @@ var expected = map[string]row{
 	whole:  {"strong", false},
 	gzip:   {"strong", true},
 	coded:  {"strong", false},
+	slow:   {"strong", true},
 }
 
 // TestServers downloads every folder of every server that is installed: over
@@ -74,6 +76,51 @@ func TestServers(t *testing.T) {
 						t.Run(mode, func(t *testing.T) { compare(t, url, args, truth, want, mode) })
 					}
 				})
+			}
+		})
+	}
+}
+
+// TestMirrors fetches one file from all servers that know ranges and are
+// installed. Each tags it in its own way; their dates agree.
+func TestMirrors(t *testing.T) {
+	if _, err := exec.LookPath("curl"); err != nil {
+		t.Skip("skipped: curl is not installed")
+	}
+	dir := publish(t)
+	_, tracker := programs.Tracker(t)
+	programs.Peer(t, tracker, "ann", "127.0.0.2")
+	programs.AwaitPeers(t, tracker, 1)
+	var urls []string
+	for _, s := range servers {
+		if s.installed() && slices.Contains(s.folders, strong) {
+			urls = append(urls, s.start(t, dir)+"/"+slow+"/data.txt")
+		}
+	}
+	if len(urls) < 2 {
+		t.Skip("skipped: fewer than two of the servers are installed")
+	}
+	truth := curl(t, strings.Replace(urls[0], "/"+slow+"/", "/"+strong+"/", 1))
+	for mode, args := range map[string][]string{"own": {"--local-only"}, "both": {"--tracker", tracker}, "peers": {"--tracker", tracker, "--no-local"}} {
+		t.Run(mode, func(t *testing.T) {
+			to := t.TempDir()
+			args := append(args, "--insecure", "--json", "--dir", to, "--mirror")
+			p := program.Start(t, programs.Path(t, "ddm-client"), append(args, urls...)...)
+			if status := p.Wait(t); status != 0 {
+				t.Fatalf("exit %d", status)
+			}
+			if got, err := os.ReadFile(filepath.Join(to, "data.txt")); err != nil || !bytes.Equal(got, truth) {
+				t.Errorf("%d bytes that are not curl's %d: %v", len(got), len(truth), err)
+			}
+			done, _ := p.Event("done")
+			used := map[string]bool{}
+			for _, src := range done.Sources {
+				if _, at, ok := strings.Cut(src.Name, "@"); ok && src.Bytes > 0 {
+					used[at] = true
+				}
+			}
+			if len(used) < 2 || done.Identity != "weak" {
+				t.Errorf("identity %s over %v", done.Identity, used)
 			}
 		})
 	}

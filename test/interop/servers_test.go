@@ -46,6 +46,7 @@ const (
 	whole  = "whole"  // no ranges
 	gzip   = "gzip"   // would be compressed for those who ask for that
 	coded  = "coded"  // comes compressed, asked or not, and without ranges
+	slow   = "slow"   // as strong, at 256 KiB/s a connection: for mirrors
 )
 
 var servers = []server{
@@ -68,6 +69,7 @@ http {
 		location /whole/ { max_ranges 0; }
 		location /gzip/ { gzip on; gzip_types *; gzip_vary on; }
 		location /coded/ { gzip_static always; }
+		location /slow/ { limit_rate 256k; }
 	}
 }
 `,
@@ -85,6 +87,8 @@ LoadModule authz_core_module /usr/lib/apache2/modules/mod_authz_core.so
 LoadModule headers_module /usr/lib/apache2/modules/mod_headers.so
 LoadModule filter_module /usr/lib/apache2/modules/mod_filter.so
 LoadModule deflate_module /usr/lib/apache2/modules/mod_deflate.so
+LoadModule ratelimit_module /usr/lib/apache2/modules/mod_ratelimit.so
+LoadModule env_module /usr/lib/apache2/modules/mod_env.so
 {{if .AsRoot}}User www-data
 Group www-data{{end}}
 DocumentRoot {{.Root}}
@@ -104,6 +108,10 @@ DocumentRoot {{.Root}}
 <Directory {{.Root}}/whole>
 	MaxRanges none
 </Directory>
+<Directory {{.Root}}/slow>
+	SetOutputFilter RATE_LIMIT
+	SetEnv rate-limit 256
+</Directory>
 <Directory {{.Root}}/gzip>
 	SetOutputFilter DEFLATE
 </Directory>
@@ -121,6 +129,7 @@ mimetype.assign = (".txt" => "text/plain") # without a type it names no validato
 $HTTP["url"] =~ "^/(weak|young|bare)/" { static-file.etags = "disable" }
 $HTTP["url"] =~ "^/bare/" { setenv.set-response-header = ("Last-Modified" => "") }
 $HTTP["url"] =~ "^/whole/" { server.range-requests = "disable" }
+$HTTP["url"] =~ "^/slow/" { connection.kbytes-per-second = 256 }
 `,
 	},
 	{
@@ -129,10 +138,8 @@ $HTTP["url"] =~ "^/whole/" { server.range-requests = "disable" }
 	},
 }
 
-// find returns where the server is installed, or skips the test.
-func (s *server) find(t *testing.T) string {
-	t.Helper()
-	missing := ""
+// look returns where the server is installed, or what of it is missing.
+func (s *server) look() (path, missing string) {
 	path, err := exec.LookPath(s.binary)
 	if err != nil {
 		path = filepath.Join("/usr/sbin", s.binary) // not on every user's path
@@ -145,6 +152,18 @@ func (s *server) find(t *testing.T) string {
 			missing = file
 		}
 	}
+	return path, missing
+}
+
+func (s *server) installed() bool {
+	_, missing := s.look()
+	return missing == ""
+}
+
+// find returns where the server is installed, or skips the test.
+func (s *server) find(t *testing.T) string {
+	t.Helper()
+	path, missing := s.look()
 	switch {
 	case missing == "":
 	case os.Getenv("DDM_INTEROP") == "all":
