@@ -15,12 +15,13 @@ import (
 	"time"
 
 	"ddm/client"
+	"ddm/internal/digest"
 	"ddm/internal/errdefs"
 	"ddm/internal/origin/origintest"
 )
 
 // TestChaos runs seeds DDM_CHAOS_FIRST (0) to DDM_CHAOS_FIRST+DDM_CHAOS_SEEDS
-// (1,000): tracker, peers, liars and a client
+// (100; make test runs 1,000): tracker, peers, liars and a client
 // that may be killed, with a random choice of faults at random times. Then all
 // is mended but one honest source, which may be the own line or a peer. Every
 // download must end soon after that, with the bytes of one generation.
@@ -28,7 +29,7 @@ import (
 // What happens is repeated by a seed, how goroutines interleave is not.
 func TestChaos(t *testing.T) {
 	t.Parallel()
-	first, n := chaosNumber("DDM_CHAOS_FIRST", 0), chaosNumber("DDM_CHAOS_SEEDS", 1000)
+	first, n := chaosNumber("DDM_CHAOS_FIRST", 0), chaosNumber("DDM_CHAOS_SEEDS", 100)
 	for seed := first; seed < first+n; seed++ {
 		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
 			bubble(t, nil, func(w *world) { newChaos(w, uint64(seed)).run() })
@@ -58,7 +59,8 @@ type chaos struct {
 	rng     *rand.Rand // of the test's own goroutine
 	began   time.Time
 	size    int64
-	digests bool // of pieces are known, so that liars can be told
+	digests bool // are known, so that liars can be told
+	pieces  bool // the digests are of pieces, not of the whole
 	noLocal bool
 	user    *user
 
@@ -80,7 +82,7 @@ func newChaos(w *world, seed uint64) *chaos {
 	case 1:
 		c.size += 3 * mib
 	}
-	c.digests = c.chance(3)
+	c.digests, c.pieces = c.chance(3), c.chance(2)
 	c.noLocal = c.chance(6)
 	c.change(c.rng.Uint64())
 	c.stopTrack = w.tracker()
@@ -95,7 +97,7 @@ func newChaos(w *world, seed uint64) *chaos {
 		c.enlist("liar", c.liar())
 	}
 	c.user = w.user(c.rate(), func(o *client.Options) { o.NoLocal = c.noLocal })
-	c.tell("%d bytes, %d peers, digests %v, no own line %v", c.size, peers, c.digests, c.noLocal)
+	c.tell("%d bytes, %d peers, digests %v, of pieces %v, no own line %v", c.size, peers, c.digests, c.pieces, c.noLocal)
 	return c
 }
 
@@ -207,8 +209,12 @@ func (c *chaos) once() (*account, error) {
 		}
 	}
 	job := client.Job{URLs: []string{"http://" + originHost + "/f.bin"}, Dir: c.dir}
-	if c.digests {
-		job.Pieces = piecesOf(c.current()) // it never changes
+	switch f := c.current(); { // which never changes where digests are known
+	case c.digests && c.pieces:
+		job.Pieces = piecesOf(f)
+	case c.digests:
+		sum := f.SHA256(f.Size)
+		job.Checksums = []digest.Digest{{Algorithm: digest.SHA256, Sum: sum[:]}}
 	}
 	err := c.user.c.Download(ctx, job, a)
 	a.check(c.t, err)
