@@ -109,9 +109,9 @@ type Bottleneck struct {
 	Receiver bool
 }
 
-// levels is in how many steps of time sources are filled, so that what is not
-// the bottleneck is balanced too, to a part of the makespan.
-const levels = 8
+// levels is in how many steps sources are filled up to the time that all would
+// need together, so that they are balanced to a part of it.
+const levels = 4
 
 // Planner makes plans, each near to the one before. The zero value is ready. It
 // is not safe for concurrent use.

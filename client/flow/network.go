@@ -29,12 +29,13 @@ type network struct {
 	groupOf []int32 // per piece; -1: nobody can send it
 	total   int     // pieces that somebody can send
 
-	free    []int // per group: pieces that nobody sends yet
-	left    int   // their sum
-	sent    []int // by group*sources+source
-	prefers []int // likewise: what the last plan had
-	carries []int // per source: pieces
-	cap     []int // per source: pieces that fit
+	free    []int     // per group: pieces that nobody sends yet
+	left    int       // their sum
+	sent    []int     // by group*sources+source
+	prefers []int     // likewise: what the last plan had
+	carries []int     // per source: pieces
+	cap     []int     // per source: pieces that fit
+	steps   []float64 // seconds, rising
 
 	// What the last search reached: from which source, and by handing over a
 	// piece of which group. A source reached from none takes a free piece.
@@ -270,7 +271,12 @@ func (n *network) fastest(receive float64) (float64, Bottleneck) {
 		cut.Sources.merge(n.masks[g])
 	}
 	limit := n.needs(cut.Sources, cut.Pieces)
+	n.steps = n.steps[:0]
+	for step := 1; step < levels; step++ {
+		n.steps = append(n.steps, limit*float64(step)/levels)
+	}
 	for {
+		n.steps = append(n.steps, limit)
 		n.allow(limit, true)
 		n.fill()
 		if n.left == 0 {
@@ -356,21 +362,24 @@ func (n *network) allow(seconds float64, origin bool) {
 }
 
 // distribute makes the flow for this time: holders first, so that the origin
-// gets only what they cannot bring, and everybody filled step by step.
+// gets only what they cannot bring, and everybody filled step by step, so that
+// those who are not the bottleneck end early and together.
 func (n *network) distribute(seconds float64) {
 	n.empty()
-	for step := 1; step <= levels && n.left > 0; step++ {
-		n.allow(seconds*float64(step)/levels, false)
-		n.fill()
-	}
-	for step := 1; step <= levels && n.left > 0; step++ {
-		n.allow(seconds, false)
-		for s, is := range n.origin {
-			if is {
-				n.cap[s] = n.room(s, seconds*float64(step)/levels)
+	n.steps = append(n.steps, seconds)
+	for _, origin := range []bool{false, true} {
+		for _, step := range n.steps {
+			if n.left == 0 {
+				return
 			}
+			n.allow(seconds, origin)
+			for s, is := range n.origin {
+				if is == origin {
+					n.cap[s] = n.room(s, min(step, seconds))
+				}
+			}
+			n.fill()
 		}
-		n.fill()
 	}
 }
 
