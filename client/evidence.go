@@ -289,7 +289,7 @@ type badPiecesError struct {
 	bad   []byterange.Range
 	of    int
 	says  string // who named the digests; "": the user
-	peers bool   // some of it came from peers: others may do better
+	peers bool   // some of it came from peers or further mirrors: others may do better
 }
 
 // Error counts them.
@@ -336,7 +336,12 @@ func (d *download) dropBad(e *badPiecesError) error {
 				givers[x.Giver] = true
 			}
 		}
+		mirrored := d.blameMirrors(givers, r)
 		for giver := range givers {
+			if mirrored {
+				e.peers = true
+				break
+			}
 			id, peer := peerOf(giver)
 			e.peers = e.peers || peer
 			if peer {

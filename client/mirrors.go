@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"ddm/client/schedule"
@@ -62,20 +61,6 @@ func (m *mirror) at(source string) string {
 		return source
 	}
 	return source + "@" + m.host
-}
-
-// giver is at for the records of who brought what: peerOf reads it.
-func (m *mirror) giver(source string) string {
-	if m.n == 0 {
-		return source
-	}
-	return source + "\t" + m.host
-}
-
-// peerOf returns the peer's id out of a giver's name, if it is a peer's.
-func peerOf(giver string) (id string, ok bool) {
-	source, _, _ := strings.Cut(giver, "\t") // no id holds one
-	return strings.CutPrefix(source, "peer:")
 }
 
 // pool is which mirrors are used. The loop owns it.

@@ -150,6 +150,33 @@ func TestMirrorEvidence(t *testing.T) {
 	}
 }
 
+// TestMirrorAgainstPieces: a mirror that has other bytes under the same
+// validators is found by the digests of pieces, and no peer is blamed for it.
+func TestMirrorAgainstPieces(t *testing.T) {
+	f, bad := origintest.NewFile(24*mib, 311), origintest.NewFile(24*mib, 312)
+	bad.ETag, bad.Modified = f.ETag, f.Modified
+	bubble(t, nil, func(w *world) {
+		w.mirror(secondHost, f, mib)
+		w.mirror(thirdHost, bad, mib)
+		w.tracker()
+		w.peer("a", mib)
+		a := &account{}
+		job := mirrors(secondHost, thirdHost)
+		job.Pieces = piecesOf(f)
+		if err := w.user(8*mib, nil).do(job, a); err != nil {
+			w.t.Fatal(err, a.notes)
+		}
+		w.holds("f.bin", f)
+		w.t.Log(a, a.notes, a.moves)
+		if !a.moved(thirdHost, "banned") || a.moved("a", "banned") || a.moved("a@"+secondHost, "banned") {
+			w.t.Errorf("moves %v", a.moves)
+		}
+		if a.done.Identity != "digest" {
+			w.t.Errorf("identity %s", a.done.Identity)
+		}
+	})
+}
+
 // TestMirrorChanges: a mirror that changes in the middle is dropped and named,
 // whichever it is; the download neither begins again nor mixes.
 func TestMirrorChanges(t *testing.T) {
