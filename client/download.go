@@ -37,6 +37,7 @@ type download struct {
 	castagnoli *crc32.Table
 
 	verified atomic.Int64 // bytes that were fetched to compare them
+	borrowed atomic.Int64 // those of them that peers brought
 
 	began  time.Time
 	events chan event

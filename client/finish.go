@@ -88,8 +88,11 @@ func (d *download) finish(ctx context.Context, l *loop) error {
 		Sources: sources, Reassigned: st.Reassigned, Duplicate: st.Duplicate,
 		Origin: d.req.past.origin + local + peers, LAN: d.req.past.lan + peers, OwnRate: l.alone.rate, Elapsed: l.now(),
 	}
+	if proof := l.spots.proof(); proof != "" {
+		d.notes = append(d.notes, proof)
+	}
 	err := d.commit(ctx, d.gen.Size, done)
-	d.req.past.origin, d.req.past.lan, d.req.past.verified = done.Origin, done.LAN, d.verified.Load()
+	d.req.past.origin, d.req.past.lan, d.req.past.verified = done.Origin, done.LAN+d.borrowed.Load(), d.verified.Load()
 	return err
 }
 
@@ -135,6 +138,7 @@ func (d *download) commit(ctx context.Context, size int64, done progress.Done) e
 	done.URL, done.Size, done.Identity, done.Digest, done.Notes = shown(d.req.url()), size, d.identity(), d.sums.digest(), d.notes
 	done.Verify = d.verified.Load()
 	done.Origin += done.Verify
+	done.LAN += d.borrowed.Load()
 	done.Elapsed = d.clock()
 	d.rep.Done(done)
 	return nil
@@ -275,7 +279,7 @@ func (d *download) take(ctx context.Context, in *intake, off int64, p []byte) er
 
 // readSome fills the buffer as far as the reader gives without an error.
 func readSome(r io.Reader, buf []byte) (n int, err error) {
-	for n < len(buf)/2 && err == nil {
+	for n < max(len(buf)/2, 1) && err == nil {
 		var m int
 		m, err = r.Read(buf[n:])
 		n += m

@@ -120,11 +120,7 @@ func (h *hunter) run(ctx context.Context) error {
 // compare holds what somebody gave against what witnesses bring.
 func (h *hunter) compare(ctx context.Context, g blame.Given) error {
 	var failure error
-	list := h.d.peerWitnesses(g.Giver)
-	rand.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
-	if own, ok := h.d.ownWitness(); ok {
-		list = slices.Insert(list, 0, own)
-	}
+	list := h.d.witnesses(g.Giver)
 	for i, w := range list {
 		differs, err := h.hold(ctx, w, g.Range)
 		switch {
@@ -176,81 +172,19 @@ func (h *hunter) judge(ctx context.Context, g blame.Given, w witness, others []w
 			h.hunt.Back(blame.Given{Range: rest, Giver: g.Giver})
 		}
 	}
-	if damaged, err := h.damaged(m.r); err != nil || damaged {
-		return err
-	}
-	mine := make([]byte, m.r.Len)
-	if _, err := h.d.file.ReadAt(mine, m.r.Off); err != nil {
-		return err
-	}
-	claims := []blame.Claim{{Source: g.Giver, Content: string(mine)}, {Source: w.giver, Content: string(m.content), Trusted: w.own}}
-	if w.own {
-		others = []witness{w} // it must say so twice
-	}
-	for _, third := range others {
-		content, err := h.block(ctx, third, m.r)
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		if err != nil {
-			continue
-		}
-		claims = append(claims, blame.Claim{Source: third.giver, Content: content, Trusted: third.own})
-		break
-	}
-	_, liars, decided := blame.Judge(claims)
+	v, err := h.d.arbitrate(ctx, g.Giver, w, others, m)
 	switch {
-	case len(claims) < 3 || !decided && w.own:
-		return fmt.Errorf("%w: bytes %v differ, and nobody could confirm which are right", errdefs.Unavailable, m.r)
-	case !decided:
+	case err != nil:
+		return err
+	case v.damaged > 0:
+		h.found = append(h.found, fmt.Sprintf("the disk changed %s at bytes %v after they were written; they were fetched again", humanize.IBytes(uint64(v.damaged)), m.r))
+	case !v.decided:
 		h.d.c.log.Warn("three sources say three things; nobody is to blame", "range", m.r)
-		return nil
 	}
-	for _, liar := range liars {
-		h.hunt.Blame(h.culprit(ctx, liar, m.r, string(mine)))
+	for _, liar := range v.liars {
+		h.hunt.Blame(liar)
 	}
 	return nil
-}
-
-// block reads one block of a witness.
-func (h *hunter) block(ctx context.Context, w witness, r byterange.Range) (string, error) {
-	content := make([]byte, r.Len)
-	err := w.read(ctx, r, func(off int64, p []byte) error {
-		copy(content[off-r.Off:], p)
-		return nil
-	})
-	h.d.verified.Add(r.Len)
-	return string(content), err
-}
-
-// damaged reports whether the disk changed bytes after they were written: then
-// they are dropped, and nobody is to blame.
-func (h *hunter) damaged(r byterange.Range) (bool, error) {
-	n, err := h.d.file.Scrub(r)
-	if err != nil || n == 0 {
-		return false, err
-	}
-	h.found = append(h.found, fmt.Sprintf("the disk changed %s after they were written, at bytes %v; they were fetched again", humanize.IBytes(uint64(n)), r))
-	return true, nil
-}
-
-// culprit tells a mirror that serves other content from the peer that fetched
-// from it.
-func (h *hunter) culprit(ctx context.Context, giver string, r byterange.Range, said string) string {
-	source, host, mirrored := strings.Cut(giver, "\t")
-	if !mirrored || strings.HasPrefix(source, "own:") {
-		return giver
-	}
-	own := "own:\t" + host
-	s, ok := h.d.mirrorSite(host)
-	if !ok || s.pin(ctx, true) != nil {
-		return own // a mirror can be left out without proof
-	}
-	content, err := h.block(ctx, witness{giver: own, read: s.read}, r)
-	if err != nil || content == said {
-		return own
-	}
-	return giver
 }
 
 // mirrorSite is where a giver's mirror is.

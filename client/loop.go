@@ -60,6 +60,7 @@ type loop struct {
 	streams  streams
 	pool     pool
 	alone    meterAlone
+	spots    spots
 	lastByte time.Duration
 	lookedAt time.Duration // when it was asked last who is blocked
 	lastErr  error         // of the newest failure of any source
@@ -86,6 +87,7 @@ func (d *download) run(ctx context.Context, p *probed) (*loop, error) {
 	}
 	l.sched = schedule.New(cfg, have)
 	l.table = newTable(l.sched)
+	l.spots = newSpots(d)
 	l.pool = newPool(d, mixed)
 	d.rec.begin(d.gen.Size, have)
 	defer func() { // everybody stops before the file is touched again
@@ -141,7 +143,7 @@ func (l *loop) turn() error {
 	defer tick.Stop()
 	l.lastByte = l.now()
 	l.alone.began = l.lastByte
-	for !l.sched.Complete() || l.missing() {
+	for l.unfinished() {
 		select {
 		case ev := <-l.d.events:
 			if err := ev.handle(l); err != nil {
@@ -157,6 +159,18 @@ func (l *loop) turn() error {
 		l.obey()
 	}
 	return nil
+}
+
+// unfinished reports whether bytes are to come, or to be looked at.
+func (l *loop) unfinished() bool {
+	if !l.sched.Complete() || l.missing() || l.looking() {
+		return true
+	}
+	some, err := l.sweep()
+	if err != nil {
+		l.d.c.log.Error("what a liar gave could not be taken back", "error", err) // the file is broken: it is never committed
+	}
+	return some
 }
 
 func (l *loop) tick() error {
@@ -183,6 +197,7 @@ func (l *loop) tick() error {
 	if err := l.lookAtOwn(); err != nil {
 		return err
 	}
+	l.look()
 	l.table.notice(l.d.rep)
 	if l.ticks++; l.ticks%showEvery == 0 {
 		l.d.rep.Progress(l.snapshot())
@@ -278,9 +293,13 @@ func (e started) handle(l *loop) error {
 func (e received) handle(l *loop) error {
 	l.lastByte = l.now()
 	l.d.rec.received(l.lastByte, e.id, e.r)
+	if l.worthless(l.table.owner(e.id)) {
+		return nil // it is taken back, or will be
+	}
 	had := l.sched.Done()
 	l.sched.Received(l.lastByte, e.id, e.r)
 	l.table.late(e.id, l.sched.Done()-had)
+	l.gave(l.table.owner(e.id), e.r)
 	l.alone.received(e.at, l.table.owner(e.id), e.r.Len)
 	return nil
 }

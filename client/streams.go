@@ -179,7 +179,8 @@ func (e gone) handle(l *loop) error {
 		l.d.rec.left(l.now(), row.id)
 		l.table.change(l.d.rep, row, change, text(e.err))
 	}
-	return nil
+	_, err := l.sweep() // of what a liar wrote until it was cut off
+	return err
 }
 
 // peersMayCome reports whether a peer may become a source although none that

@@ -166,6 +166,34 @@ func (t *table) debit(id schedule.SourceID, n int64) {
 	}
 }
 
+// forfeit takes back what a giver was credited for, as far as it was in this
+// run.
+func (t *table) forfeit(giver string, n int64) {
+	for _, r := range t.order {
+		if n > 0 && r.gives(giver) {
+			part := min(n, r.credit(t.sched))
+			r.brought -= part
+			n -= part
+		}
+	}
+}
+
+// gives reports whether bytes of the source are recorded as the giver's.
+func (r *row) gives(giver string) bool {
+	if r.local != nil {
+		return r.local.in.giver == giver
+	}
+	return r.mirror.giver("peer:"+r.peer.info.GetId()) == giver
+}
+
+// credit is bytes with the newest figures.
+func (r *row) credit(s *schedule.Scheduler) int64 {
+	if r.here {
+		r.status = s.Status(r.id)
+	}
+	return r.bytes()
+}
+
 // own reports whether an own line is a source of a mirror.
 func (t *table) own(line uint32, m *mirror) bool {
 	return slices.ContainsFunc(t.order, func(r *row) bool { return r.here && r.local != nil && r.line == line && r.mirror == m })

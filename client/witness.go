@@ -47,6 +47,20 @@ func (d *download) peerWitnesses(about string) (list []witness) {
 	return list
 }
 
+// witnesses are all that may be asked, the own line first, else in an order
+// that nobody can foretell.
+func (d *download) witnesses(about string) []witness {
+	list := d.peerWitnesses(about)
+	for i := range list {
+		j := i + int(secret(int64(len(list)-i)))
+		list[i], list[j] = list[j], list[i]
+	}
+	if own, ok := d.ownWitness(); ok {
+		list = slices.Insert(list, 0, own)
+	}
+	return list
+}
+
 // silent is how long a witness may bring nothing.
 const silent = 15 * time.Second
 
@@ -107,6 +121,7 @@ func (d *download) borrow(ctx context.Context, info *ddmv1.PeerInfo, r byterange
 		if err != nil {
 			return err
 		}
+		d.borrowed.Add(n)
 		late.Reset(silent)
 		next += n
 	}
