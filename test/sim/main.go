@@ -38,7 +38,8 @@ Flags:
 T* is what the lines as they were could have done at best (a fluid limit), T
 the time that the download took. test/sim/scenarios has examples. With --held others have the pieces already, and ways of
 saying who sends what are compared: the maximum flow, the holder that finishes
-first (greedy), the better of two random holders.
+first (greedy), the better of two random holders. Where rates change or
+holders leave, which pieces are there by then is luck for each of them.
 
 ` + format
 
