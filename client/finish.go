@@ -78,7 +78,7 @@ func (l *loop) snapshot() progress.Snapshot {
 
 // finish verifies and commits what the loop brought.
 func (d *download) finish(ctx context.Context, l *loop) error {
-	local, peers := l.table.fetched()
+	local, peers, stored := l.table.fetched()
 	st := l.sched.Stats()
 	sources := l.table.sources()
 	for i := range sources {
@@ -86,13 +86,13 @@ func (d *download) finish(ctx context.Context, l *loop) error {
 	}
 	done := progress.Done{
 		Sources: sources, Reassigned: st.Reassigned, Duplicate: st.Duplicate,
-		Origin: d.req.past.origin + local + peers, LAN: d.req.past.lan + peers, OwnRate: l.alone.rate, Elapsed: l.now(),
+		Origin: d.req.past.origin + local + peers - stored, LAN: d.req.past.lan + peers, Stored: d.req.past.stored + stored, OwnRate: l.alone.rate, Elapsed: l.now(),
 	}
 	if proof := l.spots.proof(); proof != "" {
 		d.notes = append(d.notes, proof)
 	}
 	err := d.commit(ctx, d.gen.Size, done)
-	d.req.past.origin, d.req.past.lan, d.req.past.verified = done.Origin, done.LAN+d.borrowed.Load(), d.verified.Load()
+	d.req.past.origin, d.req.past.lan, d.req.past.stored, d.req.past.verified = done.Origin, done.LAN+d.borrowed.Load(), done.Stored, d.verified.Load()
 	return err
 }
 

@@ -28,9 +28,9 @@ import (
 
 // past is what earlier attempts of one download leave to the next.
 type past struct {
-	origin, lan, verified int64         // bytes fetched
-	compared              byterange.Set // came twice, and were the same
-	story                 []string      // for the summary
+	origin, lan, stored, verified int64         // bytes that came
+	compared                      byterange.Set // came twice, and were the same
+	story                         []string      // for the summary
 }
 
 // huntedError says who was found. Its kind is errdefs.Corrupt; the next attempt

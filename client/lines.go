@@ -152,7 +152,7 @@ func (e linesChanged) handle(l *loop) error {
 		return nil // it joins with these
 	}
 	for _, r := range slices.Clone(l.table.order) {
-		if r.here && r.peer == e.peer && !slices.ContainsFunc(e.lines, func(line *ddmv1.Line) bool {
+		if r.here && r.peer == e.peer && r.line != storeLine && !slices.ContainsFunc(e.lines, func(line *ddmv1.Line) bool {
 			return line.GetId() == r.line && !line.GetClosed()
 		}) {
 			l.cancelAll(r)
@@ -185,6 +185,21 @@ func checkLines(list []*ddmv1.Line) error {
 		if share := line.GetMeteredShare(); !(share >= 0 && share <= 1) {
 			return fmt.Errorf("%w: %s: a line is metered by a share of %v", errdefs.Corrupt, tableClosed, share)
 		}
+	}
+	return nil
+}
+
+// checkHeld judges what a peer says that its store holds.
+func checkHeld(runs []*ddmv1.Run, size int64) error {
+	if n := len(runs); n > maxHeld {
+		return fmt.Errorf("%w: %s: it holds %d runs", errdefs.Corrupt, tableClosed, n)
+	}
+	at := int64(0)
+	for _, run := range runs {
+		if run.GetOffset() < at || run.GetLength() <= 0 || run.GetLength() > size-run.GetOffset() {
+			return fmt.Errorf("%w: %s: it holds %d bytes at %d of %d", errdefs.Corrupt, tableClosed, run.GetLength(), run.GetOffset(), size)
+		}
+		at = run.GetOffset() + run.GetLength()
 	}
 	return nil
 }

@@ -29,6 +29,7 @@ const (
 	ordersAhead = 1024            // orders that wait for a peer to read them
 	maxLines    = 64              // of one peer
 	maxPayload  = 1 << 20         // bytes of one frame
+	maxHeld     = 4096            // runs that a peer's store holds
 	tableClosed = "this peer breaks the protocol"
 )
 
@@ -47,6 +48,8 @@ type remoteSource struct {
 	end    context.CancelCauseFunc
 	orders chan *ddmv1.FetchRequest
 	opened *ddmv1.Opened
+
+	memory intake // what comes from its store
 
 	chatter *rate.Limiter // messages that bring nothing
 
@@ -162,7 +165,8 @@ func (r *remoteSource) begin(ctx context.Context, conn *grpc.ClientConn) (err er
 		free(&ev)
 		return fmt.Errorf("%w: %s: no grant as its first message", errdefs.Corrupt, tableClosed)
 	}
-	return checkLines(r.opened.GetLines())
+	r.memory.giver = "peer:" + r.info.GetId()
+	return errors.Join(checkLines(r.opened.GetLines()), checkHeld(r.opened.GetHeld(), r.d.gen.Size))
 }
 
 func free(ev *rpc.Event) {
@@ -196,8 +200,11 @@ func (r *remoteSource) order(o *ddmv1.FetchRequest) {
 
 func (r *remoteSource) assign(line uint32, m *mirror, a schedule.Assign) {
 	r.mu.Lock()
-	n := slices.Index(r.mirrors, m)
-	r.open[a.ID] = &expected{mirror: m, in: r.ins[n], off: a.Range.Off, next: a.Range.Off, end: a.Range.End()}
+	n, in := slices.Index(r.mirrors, m), &r.memory
+	if line != storeLine {
+		in = r.ins[n]
+	}
+	r.open[a.ID] = &expected{mirror: m, in: in, off: a.Range.Off, next: a.Range.Off, end: a.Range.End()}
 	r.mu.Unlock()
 	r.order(&ddmv1.FetchRequest{Order: &ddmv1.FetchRequest_Assign{Assign: &ddmv1.Assign{
 		AssignmentId: uint64(a.ID), LineId: line, Lane: uint32(a.Lane), Offset: a.Range.Off, Length: a.Range.Len, Mirror: uint32(n),
@@ -340,8 +347,11 @@ func (r *remoteSource) grade(id schedule.AssignmentID, seen origin.Generation) (
 	return min(level, e.mirror.level), r.d.fits(level, e.mirror.level, true)
 }
 
-// intake returns what the peer brings from a mirror.
-func (r *remoteSource) intake(m *mirror) *intake {
+// intake returns what the peer brings from a mirror, or from its store.
+func (r *remoteSource) intake(line uint32, m *mirror) *intake {
+	if line == storeLine {
+		return &r.memory
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.ins[slices.Index(r.mirrors, m)]
@@ -350,7 +360,7 @@ func (r *remoteSource) intake(m *mirror) *intake {
 func (r *remoteSource) intakes() []*intake {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return slices.Clone(r.ins)
+	return append(slices.Clone(r.ins), &r.memory)
 }
 
 // received returns the bytes that the peer brought, duplicates included.

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -8,6 +9,7 @@ import (
 	"ddm/internal/byterange"
 	"ddm/internal/lines"
 	"ddm/internal/progress"
+	ddmv1 "ddm/proto/ddm/v1"
 )
 
 // table is who the sources are. The loop owns it.
@@ -20,6 +22,7 @@ type table struct {
 	locals []*localSource         // all there were
 	peers  map[*remoteSource]bool // that are here
 	lan    int64                  // bytes received over streams that are over
+	stored int64                  // of them, those that came from stores
 }
 
 // row is one source: an own line, or one line of a peer.
@@ -109,7 +112,23 @@ func (t *table) addRemote(now time.Duration, peer *remoteSource, mirrors []*mirr
 			added = append(added, r)
 		}
 	}
+	if held := heldBy(peer.opened); held.Len() > 0 && !t.serves(peer, storeLine, mirrors[0]) {
+		r := t.add(&row{name: peer.info.GetName() + "/store", kind: "peer", peer: peer, line: storeLine, mirror: mirrors[0]})
+		t.sched.Join(now, schedule.Source{ID: r.id, Lanes: 1, Held: held})
+		added = append(added, r)
+	}
 	return added
+}
+
+// storeLine is the id of a peer's store among its lines.
+const storeLine = math.MaxUint32
+
+// heldBy returns what a peer's store holds.
+func heldBy(o *ddmv1.Opened) (held byterange.Set) {
+	for _, run := range o.GetHeld() {
+		held.Add(byterange.Range{Off: run.GetOffset(), Len: run.GetLength()})
+	}
+	return held
 }
 
 func (t *table) removeRemote(now time.Duration, peer *remoteSource) []*row {
@@ -122,6 +141,7 @@ func (t *table) removeRemote(now time.Duration, peer *remoteSource) []*row {
 	}
 	delete(t.peers, peer)
 	t.lan += peer.received()
+	t.stored += peer.memory.bytes.Load()
 	for id, o := range t.owners { // of whom nothing comes any more
 		if t.rows[o.id] == nil && slices.ContainsFunc(t.order, func(r *row) bool { return r.id == o.id && r.peer == peer }) {
 			delete(t.owners, id)
@@ -286,16 +306,18 @@ func (t *table) sources() []progress.Source {
 	return list
 }
 
-// fetched returns the bytes that all sources received, by kind.
-func (t *table) fetched() (local, peers int64) {
-	peers = t.lan
+// fetched returns the bytes that all sources received, by kind; stored are
+// those of the peers' that no origin was asked for.
+func (t *table) fetched() (local, peers, stored int64) {
+	peers, stored = t.lan, t.stored
 	for _, src := range t.locals {
 		local += src.in.bytes.Load()
 	}
 	for peer := range t.peers { // whose lines share one stream
 		peers += peer.received()
+		stored += peer.memory.bytes.Load()
 	}
-	return local, peers
+	return local, peers, stored
 }
 
 // bytes returns what the source brought first, over all its streams.
@@ -305,7 +327,7 @@ func (r *row) intake() *intake {
 	if r.local != nil {
 		return &r.local.in
 	}
-	return r.peer.intake(r.mirror)
+	return r.peer.intake(r.line, r.mirror)
 }
 
 func (r *row) assign(a schedule.Assign) {

@@ -143,7 +143,7 @@ func newFetch(s *service, res origin.Resource) *fetch {
 		changed: s.lines.Changed(), // before they are told
 	}
 	f.emit(&ddmv1.FetchResponse{Event: &ddmv1.FetchResponse_Opened{Opened: &ddmv1.Opened{
-		Hello: s.hello(), Lines: s.protoLines(), MaxLanes: uint32(f.lanes),
+		Hello: s.hello(), Lines: s.protoLines(), MaxLanes: uint32(f.lanes), Held: f.held(),
 	}}})
 	return f
 }
@@ -253,14 +253,14 @@ func (f *fetch) start(id uint64, at slot, rng byterange.Range) error {
 	if f.refusing {
 		return errGoing
 	}
-	line, err := named(f.service.lines.Lines(), at.line)
+	line, err := f.opener(at.way)
 	if err != nil {
 		return err
 	}
 	if err := f.acquire(id, at); err != nil {
 		return err
 	}
-	if err := f.runner(line, at.target).Assign(id, at.lane, rng); err != nil {
+	if err := f.runner(at.way, line).Assign(id, at.lane, rng); err != nil {
 		f.release(id)
 		return err
 	}

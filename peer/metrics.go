@@ -13,6 +13,7 @@ import (
 type metrics struct {
 	registry      *prometheus.Registry
 	fetched, sent prometheus.Counter
+	stored        prometheus.Counter
 	failures      *prometheus.CounterVec
 	registrations *prometheus.CounterVec
 	meter         meter
@@ -32,10 +33,11 @@ func newMetrics(a *admission) *metrics {
 		registry:      prometheus.NewRegistry(),
 		fetched:       counter("fetched_bytes_total", "Body bytes fetched from origins."),
 		sent:          counter("sent_bytes_total", "Payload bytes sent to clients."),
+		stored:        counter("stored_bytes_total", "Bytes taken from the store instead of an origin."),
 		failures:      vector("failures_total", "Assignments and probes that failed, by kind.", "kind"),
 		registrations: vector("registrations_total", "Attempts to register with a tracker, by result.", "result"),
 	}
-	m.registry.MustRegister(m.fetched, m.sent, m.failures, m.registrations,
+	m.registry.MustRegister(m.fetched, m.sent, m.stored, m.failures, m.registrations,
 		gauge("running_assignments", "Lanes that fetch now.", func() float64 { n, _ := a.counts(); return float64(n) }),
 		gauge("streams", "Fetch streams and probes open now.", func() float64 { _, n := a.counts(); return float64(n) }),
 	)
@@ -46,6 +48,8 @@ func (m *metrics) fetchedBytes(n int) {
 	m.fetched.Add(float64(n))
 	m.meter.add(time.Now(), n)
 }
+
+func (m *metrics) storedBytes(n int) { m.stored.Add(float64(n)) }
 
 func (m *metrics) sentBytes(n int) { m.sent.Add(float64(n)) }
 

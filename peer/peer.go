@@ -4,14 +4,16 @@
 //
 //	trackers <--register, heartbeat, deregister-- registrar (one per tracker)
 //
-//	client --Fetch--> admission --> transfer.Runner --> origin.Line --> origin
-//	client <--frames-- outbox <------------'               |
-//	                                            policy, judged at each dial
+//	client --Fetch--> admission --> transfer.Runner --> store.Opener --> disk
+//	client <--frames-- outbox <------------'                 `--> origin.Line --> origin
+//	                                                                  |
+//	                                                      policy, judged at each dial
 //
 // Everything that a client sends is checked by the pure functions of order.go
 // before it has any effect, and everything that it can hold has a bound.
 // Nothing in a request chooses an address family, a proxy, a method or a
-// credential. Nothing is kept on disk but the peer's id.
+// credential. Kept on disk are the peer's id, its quotas and, within a bound,
+// what it fetched.
 //
 // A Server owns its listeners, its lines and every goroutine that it starts:
 // none of them outlives Run.
@@ -37,6 +39,7 @@ import (
 	"ddm/internal/monitor"
 	"ddm/internal/origin"
 	"ddm/internal/rpc"
+	"ddm/internal/store"
 	ddmv1 "ddm/proto/ddm/v1"
 )
 
@@ -56,6 +59,7 @@ type Config struct {
 	Allow          []origin.Allowed // origins that are not public and may be fetched from all the same
 	LimitRate      int64            // bytes per second of all lines together; 0: none
 	MaxAssignments int              // that run at once, over all clients; 0: 256
+	Store          *store.Store     // what was fetched, for the next who wants it; the caller's; nil: nothing is kept
 	MaxConns       int              // of clients; more are closed at once, or more than 64 of one address; 0, or more: 1,024
 	Version        string           // for people and logs
 	Log            hclog.Logger     // nil: discards
@@ -84,6 +88,7 @@ type service struct {
 	ddmv1.UnimplementedPeerServiceServer
 
 	lines     *lines.Set
+	store     *store.Store // nil: none
 	limit     int64
 	version   string
 	admission *admission
@@ -129,7 +134,7 @@ func New(cfg Config) (_ *Server, err error) {
 	}
 	adm := newAdmission(cfg.MaxAssignments)
 	s.service = &service{
-		lines: set, limit: cfg.LimitRate, version: cfg.Version,
+		lines: set, store: cfg.Store, limit: cfg.LimitRate, version: cfg.Version,
 		admission: adm, metrics: newMetrics(adm), log: s.log,
 		draining: make(chan struct{}),
 	}

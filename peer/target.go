@@ -1,13 +1,17 @@
 package peer
 
 import (
+	"fmt"
+	"math"
 	"net/url"
 	"strings"
 
-	"ddm/internal/lines"
+	"ddm/internal/errdefs"
 	"ddm/internal/origin"
 	"ddm/internal/rpc"
+	"ddm/internal/store"
 	"ddm/internal/transfer"
+	ddmv1 "ddm/proto/ddm/v1"
 )
 
 // A stream fetches from one target or, if its client names mirrors, from
@@ -58,14 +62,51 @@ func originOf(raw string) string {
 	return strings.ToLower(u.Hostname()) + ":" + port
 }
 
-// runner returns what runs assignments on a line to a target.
-func (f *fetch) runner(l lines.Line, to *target) *transfer.Runner {
-	at := way{l.ID, to}
+// storeLine is the id under which a client orders from the store.
+const storeLine = math.MaxUint32
+
+// opener returns what opens ranges on a way.
+func (f *fetch) opener(at way) (transfer.Opener, error) {
+	kept := f.service.store
+	if at.line == storeLine {
+		if kept == nil {
+			return nil, fmt.Errorf("%w: no store", errdefs.Invalid)
+		}
+		return kept.Opener(nil, at.target.resource), nil
+	}
+	line, err := named(f.service.lines.Lines(), at.line)
+	if err != nil || kept == nil {
+		return line.Origin, err
+	}
+	return kept.Opener(line.Origin, at.target.resource), nil
+}
+
+// held tells what the store holds of the resource.
+func (f *fetch) held() (runs []*ddmv1.Run) {
+	const most = 4096
+	if f.service.store == nil {
+		return nil
+	}
+	res := f.targets[0].resource
+	for r := range f.service.store.Holds(store.IdentityOf(res.URL, res.Gen)) {
+		if runs = append(runs, &ddmv1.Run{Offset: r.Off, Length: r.Len}); len(runs) == most {
+			break
+		}
+	}
+	return runs
+}
+
+// runner returns what runs assignments on a way.
+func (f *fetch) runner(at way, line transfer.Opener) *transfer.Runner {
 	r := f.runners[at]
 	if r == nil {
+		observe := f.metrics.fetchedBytes
+		if at.line == storeLine {
+			observe = f.metrics.storedBytes
+		}
 		r = transfer.New(transfer.Config{
-			Line: l.Origin, Resource: to.resource, Lanes: f.lanes, Queue: laneQueue,
-			Pool: rpc.Pool(), Observe: f.metrics.fetchedBytes,
+			Line: line, Resource: at.target.resource, Lanes: f.lanes, Queue: laneQueue,
+			Pool: rpc.Pool(), Observe: observe,
 		}, f)
 		f.runners[at] = r
 	}

@@ -172,8 +172,11 @@ func (s *Scheduler) nextRange(l *lane, size int64) (r byterange.Range, ok bool) 
 		return byterange.Between(from, min(last.End(), from+size)), ok
 	}
 	run, ok := s.again.Next(0)
-	if !ok {
-		run, ok = s.todo.Next(0)
+	switch {
+	case l.src.memory:
+		run, ok = s.nextHeld(l.src)
+	case !ok:
+		run, ok = s.nextUnheld()
 	}
 	run = run.Intersect(byterange.Between(0, limit))
 	return byterange.Between(run.Off, min(run.End(), s.gridEnd(run.Off, size))), ok

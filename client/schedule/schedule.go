@@ -122,6 +122,7 @@ type Scheduler struct {
 	slowestStart time.Duration
 	lanes        int          // that get work, at the last tick
 	held         map[int]hold // by origin
+	memories     int          // sources that are one
 	trial        trial
 	orphans      bool // bytes were given back that somebody had begun to bring
 
@@ -196,6 +197,8 @@ type Source struct {
 	Metered float64
 	// Latency is from a request to its first byte, if a request told already.
 	Latency time.Duration
+	// Held: it is a memory, and gives these bytes alone; empty: it is a line.
+	Held byterange.Set
 	// Running is what it fetches on its lane 0 already: the probe's body.
 	Running byterange.Range
 }
@@ -209,6 +212,9 @@ func (s *Scheduler) Join(now time.Duration, j Source) AssignmentID {
 	}
 	src := newSource(j, max(1, min(j.Lanes, s.cfg.MaxLanes)), now)
 	s.sources[j.ID] = src
+	if src.memory {
+		s.memories++
+	}
 	s.order = append(s.order, src)
 	var adopted AssignmentID
 	if !j.Running.Empty() {
@@ -230,6 +236,9 @@ func (s *Scheduler) Leave(now time.Duration, id SourceID) {
 	s.dropAll(src, false)
 	s.recall()
 	delete(s.sources, id)
+	if src.memory {
+		s.memories--
+	}
 	s.order = slices.DeleteFunc(s.order, func(o *source) bool { return o == src })
 	for a, owner := range s.ghosts {
 		if owner == src {

@@ -162,7 +162,9 @@ func seconds(s float64) time.Duration {
 type source struct {
 	id     SourceID
 	local  bool
-	origin int // the server that it fetches from
+	origin int           // the server that it fetches from
+	memory bool          // it gives what it holds, and nothing else
+	held   byterange.Set // if it is a memory
 	lanes  []*lane
 	width  int   // lanes in use: those with a smaller index get work
 	grant  int64 // slow start: the next range's bytes
@@ -197,7 +199,7 @@ type source struct {
 }
 
 func newSource(j Source, lanes int, now time.Duration) *source {
-	src := &source{id: j.ID, local: j.Local, origin: j.Origin, metered: j.Metered, joined: now, width: 1, latency: j.Latency, grant: firstGrant(j.Latency), state: Idle}
+	src := &source{memory: j.Held.Len() > 0, held: j.Held.Clone(), id: j.ID, local: j.Local, origin: j.Origin, metered: j.Metered, joined: now, width: 1, latency: j.Latency, grant: firstGrant(j.Latency), state: Idle}
 	for i := range lanes {
 		src.lanes = append(src.lanes, &lane{src: src, index: i})
 	}

@@ -19,6 +19,9 @@ func (s *Scheduler) help(thief *lane) {
 	if s.cfg.NoSteal || s.blocked > 0 && s.now-s.blocked < 3*tickLength {
 		return // what the receiver does not take from one, it would not take from another
 	}
+	if thief.src.memory {
+		return
+	}
 	if victim := s.slowest(thief); victim == nil || !s.steal(thief, victim) {
 		s.copyLast(thief)
 	}

@@ -26,10 +26,13 @@ func run(ctx context.Context, std command.Std) int {
 	if end {
 		return status
 	}
+	log := command.Logger(std, program.Name, cfg.Common)
+	if len(loaded.Args) > 0 && loaded.Args[0] == "store" {
+		return storeCommand(std, program, cfg, log, loaded)
+	}
 	if err := command.NoArguments(loaded); err != nil {
 		return command.Refuse(std, program, err)
 	}
-	log := command.Logger(std, program.Name, cfg.Common)
 	command.Plaintext(log, hclog.Info, cfg.Common)
 
 	allow := make([]origin.Allowed, 0, len(cfg.AllowOrigin))
@@ -50,6 +53,13 @@ func run(ctx context.Context, std command.Std) int {
 			"ranges", assignments)
 	}
 
+	memory, err := openStore(cfg, log)
+	if err != nil {
+		return command.Failed(std, program.Name, err)
+	}
+	if memory != nil {
+		defer func() { _ = memory.Close() }() // it lost nothing that it had
+	}
 	server, err := peer.New(peer.Config{
 		Trackers:       cfg.Trackers,
 		Listen:         cfg.Listen,
@@ -62,6 +72,7 @@ func run(ctx context.Context, std command.Std) int {
 		LimitRate:      cfg.LimitRate,
 		MaxAssignments: assignments,
 		MaxConns:       conns,
+		Store:          memory,
 		Version:        command.Version(version),
 		Log:            log,
 	})

@@ -22,6 +22,7 @@ type Peerd struct {
 	AllowOrigin    []string // CIDR or HOST[:PORT] that may be fetched from though not public
 	LimitRate      int64    // bytes per second of all lines together; 0: none
 	MaxAssignments int      // at once
+	StoreSize      int64    // bytes kept of what was fetched; 0: nothing; negative: by the free disk
 }
 
 // PeerdProgram describes peerd; loading it fills p.
@@ -72,12 +73,20 @@ func PeerdProgram(p *Peerd) *Program {
 			Help:  "most ranges fetched at once, over all clients",
 			value: count(&p.MaxAssignments, 256, 1, 4096),
 		},
+		{
+			Name: "store-size", Arg: "SIZE", Group: sourceGroup,
+			Help:  "most that is kept in --state-dir of what was fetched, for whoever wants it next; 0 keeps nothing, auto is a tenth of the free disk, at most 50GiB",
+			value: scalar(&p.StoreSize, -1, unitKind, `"auto" or "5GiB"`, readStoreSize, showStoreSize),
+		},
 	}
 	settings = append(settings, p.Lines.settings()...)
 	return &Program{
-		Name:     "peerd",
-		Key:      "peerd",
-		Usage:    []string{"[--tracker HOST:PORT]... [flags]"},
+		Name: "peerd",
+		Key:  "peerd",
+		Usage: []string{
+			"[--tracker HOST:PORT]... [flags]",
+			"store list|verify|prune|clear --state-dir DIR [--store-size SIZE]",
+		},
 		About:    "peerd lends this machine's lines to the downloads of its LAN.",
 		Settings: append(settings, p.Common.settings("info")...),
 		Check:    p.check,
@@ -88,6 +97,20 @@ func (p *Peerd) check(report func(string, string, ...any)) {
 	if p.hasQuota() && p.StateDir == "" {
 		report("quota", "needs a folder that keeps over restarts what was fetched: set state-dir")
 	}
+}
+
+func readStoreSize(s string) (int64, error) {
+	if s == "auto" {
+		return -1, nil
+	}
+	return readSize(s)
+}
+
+func showStoreSize(n int64) string {
+	if n < 0 {
+		return "auto"
+	}
+	return showBytes(n)
 }
 
 // maxName is the tracker's limit for names, in bytes.

@@ -93,6 +93,7 @@ type doneEvent struct {
 	Origin     int64         `json:"origin_bytes"`
 	Verify     int64         `json:"verify_bytes"`
 	LAN        int64         `json:"lan_bytes"`
+	Stored     int64         `json:"stored_bytes"`
 	OwnRate    *int64        `json:"own_rate"`
 	Notes      []string      `json:"notes"`
 }
@@ -145,7 +146,7 @@ func (s jsonStyle) done(v *view, d Done) text {
 		event: heading("done", v), URL: d.URL, Path: d.Path, Size: d.Size,
 		Seconds: rounded(d.Elapsed.Seconds(), 1000), Identity: identityWord(d.Identity),
 		Sources: states(d.Sources), Reassigned: d.Reassigned, Duplicate: d.Duplicate,
-		Origin: d.Origin, Verify: d.Verify, LAN: d.LAN, Notes: list(d.Notes),
+		Origin: d.Origin, Verify: d.Verify, LAN: d.LAN, Stored: d.Stored, Notes: list(d.Notes),
 	}
 	for i := range e.Sources {
 		if e.Sources[i].Rate == 0 {

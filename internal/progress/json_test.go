@@ -19,7 +19,7 @@ func fields() map[string]map[string]string {
 		"done": {
 			"url": "string", "path": "string", "size": "number", "seconds": "number", "identity": "string",
 			"digest": "string null", "sources": "sources", "reassigned_ranges": "number", "duplicate_bytes": "number",
-			"origin_bytes": "number", "verify_bytes": "number", "lan_bytes": "number",
+			"origin_bytes": "number", "verify_bytes": "number", "lan_bytes": "number", "stored_bytes": "number",
 		},
 		"error": {"kind": "string", "message": "string", "exit": "number"},
 		"note":  {"message": "string"},

@@ -90,6 +90,7 @@ type Done struct {
 	Origin     int64   // body bytes fetched from the origin by all sources
 	Verify     int64   // those of them spent on checks
 	LAN        int64   // bytes that crossed the LAN
+	Stored     int64   // those of them that peers had stored: the origin was not asked for them
 	OwnRate    float64 // bytes per second of the own line, measured alone; 0 unknown
 	Notes      []string
 }

@@ -776,7 +776,11 @@ type Opened struct {
 	Lines []*Line `protobuf:"bytes,2,rep,name=lines,proto3" json:"lines,omitempty"`
 	// The most lanes per line, and per Mirror of it, that the peer grants this
 	// stream.
-	MaxLanes      uint32 `protobuf:"varint,3,opt,name=max_lanes,json=maxLanes,proto3" json:"max_lanes,omitempty"`
+	MaxLanes uint32 `protobuf:"varint,3,opt,name=max_lanes,json=maxLanes,proto3" json:"max_lanes,omitempty"`
+	// What the peer's store holds of the resource, in ascending order, as far as
+	// 4,096 runs can say it. It is ordered under the line id 4294967295, which
+	// gives nothing else, and asks no origin.
+	Held          []*Run `protobuf:"bytes,4,rep,name=held,proto3" json:"held,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -832,6 +836,68 @@ func (x *Opened) GetMaxLanes() uint32 {
 	return 0
 }
 
+func (x *Opened) GetHeld() []*Run {
+	if x != nil {
+		return x.Held
+	}
+	return nil
+}
+
+// Run is some bytes of the resource, one behind the other.
+type Run struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The first byte.
+	Offset int64 `protobuf:"varint,1,opt,name=offset,proto3" json:"offset,omitempty"`
+	// How many; more than 0.
+	Length        int64 `protobuf:"varint,2,opt,name=length,proto3" json:"length,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Run) Reset() {
+	*x = Run{}
+	mi := &file_ddm_v1_peer_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Run) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Run) ProtoMessage() {}
+
+func (x *Run) ProtoReflect() protoreflect.Message {
+	mi := &file_ddm_v1_peer_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Run.ProtoReflect.Descriptor instead.
+func (*Run) Descriptor() ([]byte, []int) {
+	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Run) GetOffset() int64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+func (x *Run) GetLength() int64 {
+	if x != nil {
+		return x.Length
+	}
+	return 0
+}
+
 // Started reports what the origin said of the resource, per assignment: the
 // client grades the evidence itself.
 type Started struct {
@@ -848,7 +914,7 @@ type Started struct {
 
 func (x *Started) Reset() {
 	*x = Started{}
-	mi := &file_ddm_v1_peer_proto_msgTypes[10]
+	mi := &file_ddm_v1_peer_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -860,7 +926,7 @@ func (x *Started) String() string {
 func (*Started) ProtoMessage() {}
 
 func (x *Started) ProtoReflect() protoreflect.Message {
-	mi := &file_ddm_v1_peer_proto_msgTypes[10]
+	mi := &file_ddm_v1_peer_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -873,7 +939,7 @@ func (x *Started) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Started.ProtoReflect.Descriptor instead.
 func (*Started) Descriptor() ([]byte, []int) {
-	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{10}
+	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Started) GetAssignmentId() uint64 {
@@ -916,7 +982,7 @@ type Data struct {
 
 func (x *Data) Reset() {
 	*x = Data{}
-	mi := &file_ddm_v1_peer_proto_msgTypes[11]
+	mi := &file_ddm_v1_peer_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -928,7 +994,7 @@ func (x *Data) String() string {
 func (*Data) ProtoMessage() {}
 
 func (x *Data) ProtoReflect() protoreflect.Message {
-	mi := &file_ddm_v1_peer_proto_msgTypes[11]
+	mi := &file_ddm_v1_peer_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -941,7 +1007,7 @@ func (x *Data) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Data.ProtoReflect.Descriptor instead.
 func (*Data) Descriptor() ([]byte, []int) {
-	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{11}
+	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Data) GetAssignmentId() uint64 {
@@ -983,7 +1049,7 @@ type Done struct {
 
 func (x *Done) Reset() {
 	*x = Done{}
-	mi := &file_ddm_v1_peer_proto_msgTypes[12]
+	mi := &file_ddm_v1_peer_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -995,7 +1061,7 @@ func (x *Done) String() string {
 func (*Done) ProtoMessage() {}
 
 func (x *Done) ProtoReflect() protoreflect.Message {
-	mi := &file_ddm_v1_peer_proto_msgTypes[12]
+	mi := &file_ddm_v1_peer_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1008,7 +1074,7 @@ func (x *Done) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Done.ProtoReflect.Descriptor instead.
 func (*Done) Descriptor() ([]byte, []int) {
-	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{12}
+	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Done) GetAssignmentId() uint64 {
@@ -1034,7 +1100,7 @@ type Failed struct {
 
 func (x *Failed) Reset() {
 	*x = Failed{}
-	mi := &file_ddm_v1_peer_proto_msgTypes[13]
+	mi := &file_ddm_v1_peer_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1046,7 +1112,7 @@ func (x *Failed) String() string {
 func (*Failed) ProtoMessage() {}
 
 func (x *Failed) ProtoReflect() protoreflect.Message {
-	mi := &file_ddm_v1_peer_proto_msgTypes[13]
+	mi := &file_ddm_v1_peer_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1059,7 +1125,7 @@ func (x *Failed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failed.ProtoReflect.Descriptor instead.
 func (*Failed) Descriptor() ([]byte, []int) {
-	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{13}
+	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Failed) GetAssignmentId() uint64 {
@@ -1095,7 +1161,7 @@ type LinesChanged struct {
 
 func (x *LinesChanged) Reset() {
 	*x = LinesChanged{}
-	mi := &file_ddm_v1_peer_proto_msgTypes[14]
+	mi := &file_ddm_v1_peer_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1107,7 +1173,7 @@ func (x *LinesChanged) String() string {
 func (*LinesChanged) ProtoMessage() {}
 
 func (x *LinesChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_ddm_v1_peer_proto_msgTypes[14]
+	mi := &file_ddm_v1_peer_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1120,7 +1186,7 @@ func (x *LinesChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LinesChanged.ProtoReflect.Descriptor instead.
 func (*LinesChanged) Descriptor() ([]byte, []int) {
-	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{14}
+	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *LinesChanged) GetLines() []*Line {
@@ -1141,7 +1207,7 @@ type Draining struct {
 
 func (x *Draining) Reset() {
 	*x = Draining{}
-	mi := &file_ddm_v1_peer_proto_msgTypes[15]
+	mi := &file_ddm_v1_peer_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1153,7 +1219,7 @@ func (x *Draining) String() string {
 func (*Draining) ProtoMessage() {}
 
 func (x *Draining) ProtoReflect() protoreflect.Message {
-	mi := &file_ddm_v1_peer_proto_msgTypes[15]
+	mi := &file_ddm_v1_peer_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1166,7 +1232,7 @@ func (x *Draining) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Draining.ProtoReflect.Descriptor instead.
 func (*Draining) Descriptor() ([]byte, []int) {
-	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{15}
+	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Draining) GetGrace() *durationpb.Duration {
@@ -1187,7 +1253,7 @@ type ProbeRequest struct {
 
 func (x *ProbeRequest) Reset() {
 	*x = ProbeRequest{}
-	mi := &file_ddm_v1_peer_proto_msgTypes[16]
+	mi := &file_ddm_v1_peer_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1199,7 +1265,7 @@ func (x *ProbeRequest) String() string {
 func (*ProbeRequest) ProtoMessage() {}
 
 func (x *ProbeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ddm_v1_peer_proto_msgTypes[16]
+	mi := &file_ddm_v1_peer_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1212,7 +1278,7 @@ func (x *ProbeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProbeRequest.ProtoReflect.Descriptor instead.
 func (*ProbeRequest) Descriptor() ([]byte, []int) {
-	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{16}
+	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ProbeRequest) GetResource() *Resource {
@@ -1240,7 +1306,7 @@ type ProbeResponse struct {
 
 func (x *ProbeResponse) Reset() {
 	*x = ProbeResponse{}
-	mi := &file_ddm_v1_peer_proto_msgTypes[17]
+	mi := &file_ddm_v1_peer_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1252,7 +1318,7 @@ func (x *ProbeResponse) String() string {
 func (*ProbeResponse) ProtoMessage() {}
 
 func (x *ProbeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ddm_v1_peer_proto_msgTypes[17]
+	mi := &file_ddm_v1_peer_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1265,7 +1331,7 @@ func (x *ProbeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProbeResponse.ProtoReflect.Descriptor instead.
 func (*ProbeResponse) Descriptor() ([]byte, []int) {
-	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{17}
+	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ProbeResponse) GetGeneration() *Generation {
@@ -1343,11 +1409,15 @@ const file_ddm_v1_peer_proto_rawDesc = "" +
 	"\rlines_changed\x18\x05 \x01(\v2\x14.ddm.v1.LinesChangedH\x00R\flinesChanged\x12.\n" +
 	"\bdraining\x18\x06 \x01(\v2\x10.ddm.v1.DrainingH\x00R\bdraining\x12\"\n" +
 	"\x04data\x18\x0f \x01(\v2\f.ddm.v1.DataH\x00R\x04dataB\a\n" +
-	"\x05event\"n\n" +
+	"\x05event\"\x8f\x01\n" +
 	"\x06Opened\x12#\n" +
 	"\x05hello\x18\x01 \x01(\v2\r.ddm.v1.HelloR\x05hello\x12\"\n" +
 	"\x05lines\x18\x02 \x03(\v2\f.ddm.v1.LineR\x05lines\x12\x1b\n" +
-	"\tmax_lanes\x18\x03 \x01(\rR\bmaxLanes\"\x9c\x01\n" +
+	"\tmax_lanes\x18\x03 \x01(\rR\bmaxLanes\x12\x1f\n" +
+	"\x04held\x18\x04 \x03(\v2\v.ddm.v1.RunR\x04held\"5\n" +
+	"\x03Run\x12\x16\n" +
+	"\x06offset\x18\x01 \x01(\x03R\x06offset\x12\x16\n" +
+	"\x06length\x18\x02 \x01(\x03R\x06length\"\x9c\x01\n" +
 	"\aStarted\x12#\n" +
 	"\rassignment_id\x18\x01 \x01(\x04R\fassignmentId\x122\n" +
 	"\n" +
@@ -1395,7 +1465,7 @@ func file_ddm_v1_peer_proto_rawDescGZIP() []byte {
 	return file_ddm_v1_peer_proto_rawDescData
 }
 
-var file_ddm_v1_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_ddm_v1_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_ddm_v1_peer_proto_goTypes = []any{
 	(*Resource)(nil),            // 0: ddm.v1.Resource
 	(*Header)(nil),              // 1: ddm.v1.Header
@@ -1407,57 +1477,59 @@ var file_ddm_v1_peer_proto_goTypes = []any{
 	(*Cancel)(nil),              // 7: ddm.v1.Cancel
 	(*FetchResponse)(nil),       // 8: ddm.v1.FetchResponse
 	(*Opened)(nil),              // 9: ddm.v1.Opened
-	(*Started)(nil),             // 10: ddm.v1.Started
-	(*Data)(nil),                // 11: ddm.v1.Data
-	(*Done)(nil),                // 12: ddm.v1.Done
-	(*Failed)(nil),              // 13: ddm.v1.Failed
-	(*LinesChanged)(nil),        // 14: ddm.v1.LinesChanged
-	(*Draining)(nil),            // 15: ddm.v1.Draining
-	(*ProbeRequest)(nil),        // 16: ddm.v1.ProbeRequest
-	(*ProbeResponse)(nil),       // 17: ddm.v1.ProbeResponse
-	(*Generation)(nil),          // 18: ddm.v1.Generation
-	(*Hello)(nil),               // 19: ddm.v1.Hello
-	(*Line)(nil),                // 20: ddm.v1.Line
-	(*durationpb.Duration)(nil), // 21: google.protobuf.Duration
-	(*Failure)(nil),             // 22: ddm.v1.Failure
+	(*Run)(nil),                 // 10: ddm.v1.Run
+	(*Started)(nil),             // 11: ddm.v1.Started
+	(*Data)(nil),                // 12: ddm.v1.Data
+	(*Done)(nil),                // 13: ddm.v1.Done
+	(*Failed)(nil),              // 14: ddm.v1.Failed
+	(*LinesChanged)(nil),        // 15: ddm.v1.LinesChanged
+	(*Draining)(nil),            // 16: ddm.v1.Draining
+	(*ProbeRequest)(nil),        // 17: ddm.v1.ProbeRequest
+	(*ProbeResponse)(nil),       // 18: ddm.v1.ProbeResponse
+	(*Generation)(nil),          // 19: ddm.v1.Generation
+	(*Hello)(nil),               // 20: ddm.v1.Hello
+	(*Line)(nil),                // 21: ddm.v1.Line
+	(*durationpb.Duration)(nil), // 22: google.protobuf.Duration
+	(*Failure)(nil),             // 23: ddm.v1.Failure
 }
 var file_ddm_v1_peer_proto_depIdxs = []int32{
-	18, // 0: ddm.v1.Resource.generation:type_name -> ddm.v1.Generation
+	19, // 0: ddm.v1.Resource.generation:type_name -> ddm.v1.Generation
 	1,  // 1: ddm.v1.Resource.headers:type_name -> ddm.v1.Header
 	3,  // 2: ddm.v1.FetchRequest.open:type_name -> ddm.v1.Open
 	5,  // 3: ddm.v1.FetchRequest.assign:type_name -> ddm.v1.Assign
 	6,  // 4: ddm.v1.FetchRequest.shrink:type_name -> ddm.v1.Shrink
 	7,  // 5: ddm.v1.FetchRequest.cancel:type_name -> ddm.v1.Cancel
 	4,  // 6: ddm.v1.FetchRequest.mirror:type_name -> ddm.v1.Mirror
-	19, // 7: ddm.v1.Open.hello:type_name -> ddm.v1.Hello
+	20, // 7: ddm.v1.Open.hello:type_name -> ddm.v1.Hello
 	0,  // 8: ddm.v1.Open.resource:type_name -> ddm.v1.Resource
 	0,  // 9: ddm.v1.Mirror.resource:type_name -> ddm.v1.Resource
 	9,  // 10: ddm.v1.FetchResponse.opened:type_name -> ddm.v1.Opened
-	10, // 11: ddm.v1.FetchResponse.started:type_name -> ddm.v1.Started
-	12, // 12: ddm.v1.FetchResponse.done:type_name -> ddm.v1.Done
-	13, // 13: ddm.v1.FetchResponse.failed:type_name -> ddm.v1.Failed
-	14, // 14: ddm.v1.FetchResponse.lines_changed:type_name -> ddm.v1.LinesChanged
-	15, // 15: ddm.v1.FetchResponse.draining:type_name -> ddm.v1.Draining
-	11, // 16: ddm.v1.FetchResponse.data:type_name -> ddm.v1.Data
-	19, // 17: ddm.v1.Opened.hello:type_name -> ddm.v1.Hello
-	20, // 18: ddm.v1.Opened.lines:type_name -> ddm.v1.Line
-	18, // 19: ddm.v1.Started.generation:type_name -> ddm.v1.Generation
-	21, // 20: ddm.v1.Started.first_byte:type_name -> google.protobuf.Duration
-	22, // 21: ddm.v1.Failed.failure:type_name -> ddm.v1.Failure
-	18, // 22: ddm.v1.Failed.seen:type_name -> ddm.v1.Generation
-	20, // 23: ddm.v1.LinesChanged.lines:type_name -> ddm.v1.Line
-	21, // 24: ddm.v1.Draining.grace:type_name -> google.protobuf.Duration
-	0,  // 25: ddm.v1.ProbeRequest.resource:type_name -> ddm.v1.Resource
-	18, // 26: ddm.v1.ProbeResponse.generation:type_name -> ddm.v1.Generation
-	2,  // 27: ddm.v1.PeerService.Fetch:input_type -> ddm.v1.FetchRequest
-	16, // 28: ddm.v1.PeerService.Probe:input_type -> ddm.v1.ProbeRequest
-	8,  // 29: ddm.v1.PeerService.Fetch:output_type -> ddm.v1.FetchResponse
-	17, // 30: ddm.v1.PeerService.Probe:output_type -> ddm.v1.ProbeResponse
-	29, // [29:31] is the sub-list for method output_type
-	27, // [27:29] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	11, // 11: ddm.v1.FetchResponse.started:type_name -> ddm.v1.Started
+	13, // 12: ddm.v1.FetchResponse.done:type_name -> ddm.v1.Done
+	14, // 13: ddm.v1.FetchResponse.failed:type_name -> ddm.v1.Failed
+	15, // 14: ddm.v1.FetchResponse.lines_changed:type_name -> ddm.v1.LinesChanged
+	16, // 15: ddm.v1.FetchResponse.draining:type_name -> ddm.v1.Draining
+	12, // 16: ddm.v1.FetchResponse.data:type_name -> ddm.v1.Data
+	20, // 17: ddm.v1.Opened.hello:type_name -> ddm.v1.Hello
+	21, // 18: ddm.v1.Opened.lines:type_name -> ddm.v1.Line
+	10, // 19: ddm.v1.Opened.held:type_name -> ddm.v1.Run
+	19, // 20: ddm.v1.Started.generation:type_name -> ddm.v1.Generation
+	22, // 21: ddm.v1.Started.first_byte:type_name -> google.protobuf.Duration
+	23, // 22: ddm.v1.Failed.failure:type_name -> ddm.v1.Failure
+	19, // 23: ddm.v1.Failed.seen:type_name -> ddm.v1.Generation
+	21, // 24: ddm.v1.LinesChanged.lines:type_name -> ddm.v1.Line
+	22, // 25: ddm.v1.Draining.grace:type_name -> google.protobuf.Duration
+	0,  // 26: ddm.v1.ProbeRequest.resource:type_name -> ddm.v1.Resource
+	19, // 27: ddm.v1.ProbeResponse.generation:type_name -> ddm.v1.Generation
+	2,  // 28: ddm.v1.PeerService.Fetch:input_type -> ddm.v1.FetchRequest
+	17, // 29: ddm.v1.PeerService.Probe:input_type -> ddm.v1.ProbeRequest
+	8,  // 30: ddm.v1.PeerService.Fetch:output_type -> ddm.v1.FetchResponse
+	18, // 31: ddm.v1.PeerService.Probe:output_type -> ddm.v1.ProbeResponse
+	30, // [30:32] is the sub-list for method output_type
+	28, // [28:30] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_ddm_v1_peer_proto_init() }
@@ -1488,7 +1560,7 @@ func file_ddm_v1_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ddm_v1_peer_proto_rawDesc), len(file_ddm_v1_peer_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   18,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -1,0 +1,310 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"ddm/internal/byterange"
+	"ddm/internal/errdefs"
+	"ddm/internal/origin"
+)
+
+// Line opens ranges at an origin; *origin.Line is one.
+type Line interface {
+	Open(ctx context.Context, res origin.Resource, r byterange.Range) (*origin.Reply, error)
+}
+
+// Opener is one way to a generation: what the store holds of it, or a line, of
+// whose replies whole pieces are kept. A reply of the store may hold less than
+// was asked for.
+type Opener struct {
+	store *Store
+	line  Line // nil: the store
+	id    Identity
+	key   Key
+	keep  bool
+}
+
+// Opener returns the way to a resource over a line; without one, what the
+// store holds.
+func (s *Store) Opener(line Line, res origin.Resource) *Opener {
+	o := &Opener{store: s, line: line, id: IdentityOf(res.URL, res.Gen)}
+	o.key, o.keep = o.id.Key()
+	o.keep = o.keep && len(res.Header) == 0 && res.Jar == nil
+	return o
+}
+
+// Open implements transfer.Opener.
+func (o *Opener) Open(ctx context.Context, res origin.Resource, r byterange.Range) (*origin.Reply, error) {
+	if o.line == nil {
+		return o.held(res, r)
+	}
+	reply, err := o.line.Open(ctx, res, r)
+	if err == nil && o.keep && mayKeep(reply) {
+		reply.Body = &tee{ReadCloser: reply.Body, o: o, from: reply.Range.Off, at: reply.Range.Off}
+	}
+	return reply, err
+}
+
+// held gives what the store holds at the beginning of r.
+func (o *Opener) held(res origin.Resource, r byterange.Range) (*origin.Reply, error) {
+	if o.keep {
+		if held := o.store.prefix(o.key, r); !held.Empty() {
+			if body := o.store.reader(o.key, held); body != nil {
+				return &origin.Reply{Gen: res.Gen, Level: origin.Strong, Range: held, Body: body}, nil
+			}
+		}
+	}
+	return nil, fmt.Errorf("%w: not in the store any more", errdefs.Unavailable)
+}
+
+// mayKeep reports whether others may be given what a reply holds.
+func mayKeep(reply *origin.Reply) bool {
+	if reply.Level < origin.Strong || !reply.Gen.StrongETag() || reply.Header.Get("Set-Cookie") != "" || vary(reply.Header) {
+		return false
+	}
+	for _, field := range reply.Header.Values("Cache-Control") {
+		for directive := range strings.SplitSeq(strings.ToLower(field), ",") {
+			name, _, _ := strings.Cut(strings.TrimSpace(directive), "=")
+			if name == "no-store" || name == "private" {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// vary reports whether the reply depends on more than what every peer sends
+// alike.
+func vary(h http.Header) bool {
+	for _, field := range h.Values("Vary") {
+		if strings.Contains(field, "*") {
+			return true
+		}
+	}
+	return false
+}
+
+// prefix returns what is held at the beginning of r.
+func (s *Store) prefix(key Key, r byterange.Range) byterange.Range {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at := r.Off
+	if e := s.entries[key]; e != nil {
+		for at < r.End() {
+			if _, ok := e.pieces[uint32(at/Piece)]; !ok {
+				break
+			}
+			at = (at/Piece + 1) * Piece
+		}
+		e.used = time.Now()
+	}
+	return byterange.Between(r.Off, min(at, r.End()))
+}
+
+// check reads a piece, and drops it if it is not what it was.
+func (s *Store) check(e *entry, n uint32) bool {
+	s.mu.Lock()
+	p, ok := e.pieces[n]
+	r := e.rangeOf(n)
+	s.mu.Unlock()
+	if !ok {
+		return false
+	}
+	f, err := s.root.Open(e.key.String() + piecesEnd)
+	if err == nil {
+		h := crc32.New(castagnoli())
+		_, err = io.CopyN(h, io.NewSectionReader(f, r.Off, r.Len), r.Len)
+		if err == nil && h.Sum32() != p.crc {
+			err = errdefs.Corrupt
+		}
+		err = errors.Join(err, f.Close())
+	}
+	if err == nil {
+		return true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e.pieces[n] == p && s.entries[e.key] == e {
+		s.cfg.Log.Warn("a piece on disk is not what it was; dropping it", "file", e.key.String(), "range", r, "error", err)
+		s.dropLocked(e, []uint32{n})
+	}
+	return false
+}
+
+// reader gives held bytes, each piece once it is checked. It ends early at one
+// that is not what it was. nil: it cannot even begin.
+func (s *Store) reader(key Key, r byterange.Range) io.ReadCloser {
+	s.mu.Lock()
+	e := s.entries[key]
+	s.mu.Unlock()
+	if e == nil || !s.check(e, uint32(r.Off/Piece)) {
+		return nil
+	}
+	f, err := s.root.Open(key.String() + piecesEnd)
+	if err != nil {
+		return nil
+	}
+	return &held{s: s, e: e, f: f, left: r, checked: (r.Off/Piece + 1) * Piece}
+}
+
+type held struct {
+	s       *Store
+	e       *entry
+	f       *os.File
+	left    byterange.Range
+	checked int64 // everything before was
+}
+
+func (h *held) Read(p []byte) (int, error) {
+	if h.left.Off == h.checked && !h.left.Empty() {
+		if !h.s.check(h.e, uint32(h.checked/Piece)) {
+			return 0, io.EOF
+		}
+		h.checked += Piece
+	}
+	n := min(int64(len(p)), h.left.Len, h.checked-h.left.Off)
+	if n == 0 {
+		return 0, io.EOF
+	}
+	got, err := h.f.ReadAt(p[:n], h.left.Off)
+	h.left = byterange.Between(h.left.Off+int64(got), h.left.End())
+	if err != nil && got > 0 {
+		err = nil // the next Read says it
+	}
+	return got, err
+}
+
+func (h *held) Close() error { return h.f.Close() }
+
+// tee keeps the whole pieces of a body that passes. It is one lane's own.
+type tee struct {
+	io.ReadCloser
+	o    *Opener
+	from int64 // offset of the first byte
+	at   int64 // and of the next one
+	f    *os.File
+	crc  uint32
+	ok   bool // every byte since the piece's beginning was written
+	off  bool // keep nothing more
+	done []record
+}
+
+// Read passes bytes on, and keeps what a piece needs of them.
+func (t *tee) Read(p []byte) (int, error) {
+	n, err := t.ReadCloser.Read(p)
+	t.keep(p[:n])
+	if errors.Is(err, errdefs.BadReply) {
+		t.off, t.done = true, nil // all of it is void
+	}
+	return n, err
+}
+
+func (t *tee) keep(b []byte) {
+	for len(b) > 0 && !t.off {
+		if t.at%Piece == 0 {
+			t.crc, t.ok = 0, true
+		}
+		end := min((t.at/Piece+1)*Piece, t.o.id.Size)
+		part := b[:min(int64(len(b)), end-t.at)]
+		if t.ok {
+			t.write(part)
+		}
+		t.at += int64(len(part))
+		b = b[len(part):]
+		if t.ok && t.at == end {
+			t.done = append(t.done, record{piece: uint32((end - 1) / Piece), crc: t.crc})
+		}
+	}
+}
+
+func (t *tee) write(b []byte) {
+	err := error(nil)
+	if t.f == nil {
+		t.f, err = t.o.store.begin(t.o.key, t.o.id)
+	}
+	if err == nil {
+		_, err = t.f.WriteAt(b, t.at)
+	}
+	if err != nil {
+		t.off = true
+		t.o.store.cfg.Log.Warn("keeping nothing of this range", "error", err)
+	}
+	t.crc = crc32.Update(t.crc, castagnoli(), b)
+}
+
+// Close makes what was kept part of the store, unless the reply was void.
+func (t *tee) Close() error {
+	err := t.ReadCloser.Close()
+	if t.f == nil {
+		return err
+	}
+	if e := t.f.Close(); e != nil {
+		t.done = nil
+	}
+	t.o.store.add(t.o.key, t.done, byterange.Between(t.from, t.at))
+	return err
+}
+
+var errFull = errors.New("the store has room for no more")
+
+// begin opens the file of a generation's pieces for writing.
+func (s *Store) begin(key Key, id Identity) (*os.File, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.entries[key] == nil {
+		if len(s.entries) >= maxEntries || s.cfg.Limit < Piece {
+			return nil, errFull
+		}
+		e, err := s.create(key, id)
+		if err != nil {
+			return nil, err
+		}
+		s.entries[key] = e
+	}
+	return s.root.OpenFile(key.String()+piecesEnd, os.O_CREATE|os.O_WRONLY, 0o600)
+}
+
+// add enters pieces that were written, and gives back the room of what else
+// was written of r.
+func (s *Store) add(key Key, list []record, r byterange.Range) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.entries[key]
+	if e == nil { // shed meanwhile, and its file with it
+		return
+	}
+	e.used = time.Now()
+	var err error
+	for _, rec := range list {
+		n := e.rangeOf(rec.piece).Len
+		_, had := e.pieces[rec.piece]
+		if !had && !s.makeRoomLocked(n) {
+			break
+		}
+		if s.entries[key] != e { // it went to make room for itself
+			return
+		}
+		if err = s.write(e, 0, rec.bytes()); err != nil {
+			break
+		}
+		e.apply(rec)
+		if !had {
+			s.size += n
+		}
+	}
+	if err == nil {
+		err = s.punch(e, e.missing(r))
+	}
+	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		s.cfg.Log.Warn("cannot write the store's index", "file", key.String(), "error", err)
+		s.removeLocked(e)
+	}
+}
