@@ -33,9 +33,11 @@ func (m *meterAlone) watch(id schedule.SourceID) {
 	m.own[id] = true
 }
 
-func (m *meterAlone) received(now time.Duration, from schedule.SourceID, n int64) {
+// received counts what an own line brings on its first lane: with several,
+// part of it waits untold in their frames.
+func (m *meterAlone) received(now time.Duration, from schedule.SourceID, lanes int, n int64) {
 	switch {
-	case m.ended || !m.own[from]:
+	case m.ended || !m.own[from] || lanes > 1 && m.last-m.first > aloneFor/4:
 	case m.first == 0:
 		m.first, m.last = now, now
 	default:

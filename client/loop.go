@@ -283,6 +283,7 @@ func (l *loop) obey() {
 
 func (e started) handle(l *loop) error {
 	l.d.rec.started(l.now(), e.id)
+	l.sched.Started(l.now(), e.id)
 	l.d.level = min(l.d.level, e.level)
 	if row := l.table.row(l.table.owner(e.id)); row != nil && row.peer != nil {
 		l.d.c.captives.cleared(row.peer.info.GetId())
@@ -297,10 +298,11 @@ func (e received) handle(l *loop) error {
 		return nil // it is taken back, or will be
 	}
 	had := l.sched.Done()
+	lanes := l.sched.Status(l.table.owner(e.id)).Lanes
 	l.sched.Received(l.lastByte, e.id, e.r)
 	l.table.late(e.id, l.sched.Done()-had)
 	l.gave(l.table.owner(e.id), e.r)
-	l.alone.received(e.at, l.table.owner(e.id), e.r.Len)
+	l.alone.received(e.at, l.table.owner(e.id), lanes, e.r.Len)
 	return nil
 }
 

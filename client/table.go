@@ -84,7 +84,8 @@ func (t *table) addLocal(now time.Duration, src *localSource, line lines.Line, r
 	r := t.add(&row{name: src.name, kind: "local", local: src, line: line.ID, mirror: m})
 	t.locals = append(t.locals, src)
 	id := t.sched.Join(now, schedule.Source{
-		ID: r.id, Lanes: src.d.c.opts.Connections, Local: m.n == 0, Origin: m.n, Metered: line.Spec.Metered, Running: running, Latency: latency,
+		ID: r.id, Lanes: src.d.c.opts.Connections, Local: m.n == 0, Alone: src.d.roster != nil, Origin: m.n,
+		Metered: line.Spec.Metered, Running: running, Latency: latency,
 	})
 	if id != 0 {
 		t.owners[id] = owner{r.id, true}

@@ -2,16 +2,35 @@ package schedule
 
 import "time"
 
-// climber finds out how many lanes of a source pay. At first it opens one more
-// at every tick for as long as those that are open long enough to be judged
-// bring what as many single lanes would; later, now and then, a single one.
+// climber finds out how many lanes of a source pay. At first it opens lanes in
+// waves that double their number, for as long as those that are open long
+// enough to be judged bring what as many single lanes would; later, now and
+// then, a single one.
+//
+// A wave's lanes are opened one after another, each when the last one's reply
+// began, so that an origin which accepts no more refuses one request and not
+// many. The next wave does not wait for the judgement of the last: what was
+// opened in vain ends with its range.
 type climber struct {
 	next    time.Duration // nothing is tried before
-	opened  time.Duration // when the newest lane was opened
+	looked  time.Duration // when the first climb was looked at last
+	want    int           // lanes that the present wave leads to
 	base    float64       // bytes per second of the source before the lane on trial; 0: none is on trial
-	perLane float64       // the most that the first lane brought alone
+	perLane float64       // the most that one lane brought
 	settled bool          // the first climb is over
 	pause   time.Duration
+
+	proven   int  // lanes that had a reply at the same time
+	refusals int  // since a reply began last
+	limited  bool // it was refused a lane
+}
+
+// habit is what sources found out about an origin: what it gives to one, it
+// probably gives to others.
+type habit struct {
+	width   int     // lanes of one source that each brought perLane
+	perLane float64 // bytes per second
+	most    int     // lanes with which a source was refused one more; 0: none was
 }
 
 // settle ends the climb and lets time pass before the next lane is tried.
@@ -22,13 +41,16 @@ func (c *climber) settle(now, pause time.Duration) {
 }
 
 const (
-	rampTicks   = 3   // over which the lanes of the first climb are judged
-	steadyTicks = 10  // over which a single lane is judged
-	enoughLane  = 0.6 // of what one lane alone brought that each must bring on average
-	worthLane   = 0.5 // of a mean lane that a further one must bring
-	openingFor  = 2 * time.Second
+	ripeAfter   = 90 * time.Millisecond  // of a lane's life until the next wave may follow
+	matureAfter = 200 * time.Millisecond // until it is judged; both longer where replies are slow to begin
+	steadyTicks = 10                     // over which a single lane is judged
+	enoughLane  = 0.6                    // of what one lane alone brought that each must bring on average
+	worthLane   = 0.5                    // of a mean lane that a further one must bring
+	aloneFor    = 300 * time.Millisecond // of Source.Alone
+	openingFor  = 2 * time.Second        // that a lane's first reply is waited for before the next is opened
 	triedAgain  = 10 * time.Second
 	refusedFor  = time.Minute
+	idleFor     = 500 * time.Millisecond // after which a lane is a new one
 )
 
 // climb opens, keeps or gives up lanes of a source. It is called at every tick.
@@ -40,7 +62,7 @@ func (s *Scheduler) climb(src *source) {
 		s.ramp(src)
 	case c.base > 0:
 		s.judgeLane(src)
-	case s.now >= c.next && s.enoughLeft():
+	case s.now >= c.next && s.enoughLeft(src):
 		c.base = src.recentRate(steadyTicks)
 		if c.base > 0 && s.openLane(src) {
 			c.next = s.now + steadyTicks*tickLength + 2*src.latency
@@ -53,30 +75,100 @@ func (s *Scheduler) climb(src *source) {
 // ramp is the first climb.
 func (s *Scheduler) ramp(src *source) {
 	c := &src.ramp
-	var rate float64
-	judged := 0
-	for _, l := range src.lanes[:src.width] {
-		if l.born > 0 && s.now-l.born >= rampTicks*tickLength {
-			rate += l.recentRate()
-			judged++
-		}
-	}
-	if judged == 0 || rate == 0 {
+	c.looked = s.now
+	v := s.view(src)
+	c.perLane = max(c.perLane, v.fastest)
+	if v.judged > 1 && v.rate < enoughLane*c.perLane*float64(v.judged) {
+		s.setWidth(src, int(v.rate/c.perLane+0.5))
+		c.settle(s.now, triedAgain)
 		return
 	}
-	if src.width == 1 {
-		c.perLane = max(c.perLane, rate)
+	others := s.habits[src.origin]
+	if v.judged > others.width {
+		others.width, others.perLane = v.judged, c.perLane
+		s.habits[src.origin] = others
 	}
-	switch newest := src.lanes[src.width-1]; {
-	case rate < enoughLane*c.perLane*float64(judged):
-		s.setWidth(src, int(rate/c.perLane+0.5))
-		c.settle(s.now, triedAgain)
-	case newest.born == 0 && s.now-c.opened < openingFor:
-		// It waits for its first byte: an origin that accepts no more refuses
-		// one request and not many.
-	case !s.enoughLeft() || !s.openLane(src):
-		c.settle(s.now, triedAgain)
+	c.want = min(2*v.ripe, 4*max(v.mature, 1))
+	if v.ripe > 0 && c.perLane >= enoughLane*others.perLane {
+		c.want = max(c.want, others.width)
 	}
+	most := len(src.lanes)
+	if others.most > 0 {
+		most = min(most, others.most)
+	}
+	c.want = min(c.want, most)
+	if v.mature >= most || s.lanes >= s.cfg.AllLanes && v.mature >= src.width {
+		c.settle(s.now, triedAgain)
+		return
+	}
+	s.widen(src)
+}
+
+// view is what a source's lanes are at a moment of its first climb.
+type view struct {
+	ripe, mature int     // lanes that are so old
+	judged       int     // of the mature, those that do not crawl
+	rate         float64 // that they bring together
+	fastest      float64 // of the mature, or of the one lane there is
+}
+
+func (s *Scheduler) view(src *source) view {
+	var v view
+	scale := max(1, min(float64(src.latency)/float64(30*time.Millisecond), 5)) // slow replies start slowly
+	rates := make([]float64, 0, 16)
+	for _, l := range src.lanes {
+		rate, ok := l.pulse.rate(s.now)
+		if l.head() == nil || l.born == 0 || !ok {
+			continue
+		}
+		age := float64(s.now - l.born)
+		if age >= scale*float64(ripeAfter) && (src.width > 1 || !src.alone || age >= float64(aloneFor)) {
+			v.ripe++
+		}
+		if age >= scale*float64(matureAfter) {
+			v.mature++
+			rates = append(rates, rate)
+		}
+		if age >= scale*float64(matureAfter) || src.width == 1 {
+			v.fastest = max(v.fastest, rate)
+		}
+	}
+	for _, rate := range rates {
+		if rate >= crawlShare*v.fastest {
+			v.judged++
+			v.rate += rate
+		}
+	}
+	return v
+}
+
+// widen opens lanes up to what the present wave leads to, few at a time.
+func (s *Scheduler) widen(src *source) {
+	c := &src.ramp
+	if c.settled || !s.mayAssign(src) || !s.enoughLeft(src) {
+		return
+	}
+	opening := 0
+	for _, l := range src.lanes {
+		if a := l.head(); a != nil && l.born == 0 && s.now-a.since < openingFor {
+			opening++
+		}
+	}
+	atOnce := max(1, src.width/4)
+	if others := s.habits[src.origin].width; src.width < others {
+		atOnce = others
+	}
+	for ; src.width < c.want && opening < atOnce; opening++ {
+		if !s.openLane(src) {
+			return
+		}
+	}
+}
+
+// answered notes that a request of the source got its reply.
+func (c *climber) answered(src *source) {
+	c.refusals = 0
+	c.proven = max(c.proven, src.answeredLanes())
 }
 
 // judgeLane keeps the lane on trial if the source brings more with it.
@@ -99,14 +191,14 @@ func (s *Scheduler) openLane(src *source) bool {
 		return false
 	}
 	src.width++
-	src.lanes[src.width-1].born = 0
-	src.ramp.opened = s.now
 	s.lanes++
 	s.fillSource(src)
 	return true
 }
 
-// enoughLeft reports whether there is work enough for a further lane to pay.
-func (s *Scheduler) enoughLeft() bool {
-	return s.rate <= 0 || float64(s.cfg.Size-s.done.Bytes())/s.rate > 1
+// enoughLeft reports whether there is work enough for a further lane to pay:
+// its first byte comes a reply's wait later, and so does its next range's.
+func (s *Scheduler) enoughLeft(src *source) bool {
+	rate := max(s.rate, src.ramp.perLane)
+	return rate <= 0 || float64(s.cfg.Size-s.done.Bytes())/rate > 1+6*src.latency.Seconds()
 }

@@ -33,7 +33,7 @@ func (s *Scheduler) fillAll() {
 		if !s.mayAssign(src) {
 			continue
 		}
-		for _, l := range src.lanes[:src.width] {
+		for l := range src.inUse {
 			if s.wantsMore(l) {
 				wishes = append(wishes, wish{l, s.timeLeft(l)})
 			}
@@ -61,7 +61,7 @@ func (s *Scheduler) makeRoom() {
 		if !s.mayAssign(src) || src.onProbation() {
 			continue
 		}
-		for _, l := range src.lanes[:src.width] {
+		for l := range src.inUse {
 			for len(l.queue) > 1 {
 				s.cancel(l.queue[len(l.queue)-1], false)
 			}
@@ -70,11 +70,16 @@ func (s *Scheduler) makeRoom() {
 	}
 	slices.SortStableFunc(lanes, func(a, b *lane) int { return cmp.Compare(s.timeLeft(a), s.timeLeft(b)) })
 	for _, l := range lanes[:min(len(lanes), s.again.Len())] {
-		a := l.head()
-		if a == nil || a.twin != nil {
-			continue
+		if a := l.head(); a != nil {
+			s.cutShort(a)
 		}
-		s.cut(a, a.at+int64(s.expected(l)*soonEnough.Seconds()))
+	}
+}
+
+// cutShort moves the end of a running assignment down, so that it ends soon.
+func (s *Scheduler) cutShort(a *assignment) {
+	if a.twin == nil {
+		s.cut(a, a.at+int64(s.expected(a.lane)*(soonEnough+4*a.src.latency).Seconds()))
 	}
 }
 
@@ -93,7 +98,7 @@ func (s *Scheduler) fillSource(src *source) {
 	if !s.mayAssign(src) {
 		return
 	}
-	for _, l := range src.lanes[:src.width] {
+	for l := range src.inUse {
 		if s.wantsMore(l) {
 			s.fillLane(l)
 		}
@@ -111,7 +116,7 @@ func (s *Scheduler) mayAssign(src *source) bool {
 func (s *Scheduler) wantsMore(l *lane) bool {
 	waiting := len(l.queue) - 1
 	if waiting < 0 {
-		return true
+		return s.now >= l.wait
 	}
 	if l.src.onProbation() || waiting >= 2 {
 		return false

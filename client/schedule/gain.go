@@ -15,7 +15,8 @@ const (
 	joinLook   = 12                     // ticks after a join until the total is judged
 	pauseLook  = 4                      // ticks of a pause
 	worthGain  = 0.1                    // of its own rate that a source must add to the total
-	maxLookFor = 0.004                  // of what is left: the most that a look may cost
+	doubtful   = 0.5                    // of it: less than that calls for a pause
+	maxLookFor = 0.006                  // of what is left: the most that a look may cost
 	lookEvery  = 30 * time.Second       // doubled each time with the same result
 	maxSpare   = 8                      // ... up to so many times as long
 	settling   = 3 * time.Second        // after a join, before a source may pause
@@ -55,6 +56,18 @@ func (s *Scheduler) recentTotal(n int, but *source) float64 {
 	return sum
 }
 
+// presentTotal is what all sources but one bring at this moment.
+func (s *Scheduler) presentTotal(but *source) float64 {
+	var sum float64
+	for _, src := range s.order {
+		if src != but {
+			rate, _ := src.pulse.rate(s.now)
+			sum += rate
+		}
+	}
+	return sum
+}
+
 // recall ends every look and lets those left alone work again: somebody fell
 // out, and what added nothing may add now.
 func (s *Scheduler) recall() {
@@ -77,7 +90,7 @@ func (s *Scheduler) tryJoined(src *source) {
 		return
 	}
 	if len(s.trial.joined) == 0 {
-		base := s.recentTotal(2, src)
+		base := s.presentTotal(src)
 		if base == 0 {
 			return // nobody to compare with
 		}
@@ -122,18 +135,24 @@ func (s *Scheduler) judgeJoined() {
 			s.leaveSpare(src)
 		default:
 			src.spared = 0
+			if gain < doubtful*brought {
+				src.looked = s.now - lookEvery // what was there before may have been about to grow: look again soon
+			}
 		}
 	}
 }
 
 // leaveSpare gives a source no work for a while. What it has not begun goes
-// to the others; what runs, ends.
+// to the others; what runs, ends soon.
 func (s *Scheduler) leaveSpare(src *source) {
 	src.spare = s.now + lookEvery<<min(src.spared, 3)
 	src.spared = min(src.spared+1, maxSpare)
 	for _, l := range src.lanes {
 		for len(l.queue) > 1 {
 			s.cancel(l.queue[len(l.queue)-1], false)
+		}
+		if a := l.head(); a != nil {
+			s.cutShort(a)
 		}
 	}
 }
@@ -175,13 +194,14 @@ func (s *Scheduler) watchPause() {
 		return
 	}
 	if src.busyLanes() > 0 {
-		t.base, t.own = s.recentTotal(pauseLook, src), src.recentRate(pauseLook)
+		t.base = s.presentTotal(src)
+		t.own, _ = src.pulse.rate(s.now)
 		return
 	}
 	if t.ticks++; t.ticks <= pauseLook {
 		return
 	}
-	gain := s.recentTotal(pauseLook-1, src) - t.base
+	gain := s.presentTotal(src) - t.base
 	own := t.own
 	s.endTrial()
 	src.looked = s.now

@@ -11,9 +11,12 @@ const (
 	maxCoolDown    = 60 * time.Second
 	goodFor        = time.Minute // after which an old failure is forgotten
 	crawlAfter     = 500 * time.Millisecond
-	crawlShare     = 1.0 / 4 // of what its siblings bring
-	fallenShare    = 1.0 / 8 // of what the lane itself brought
-	strikesAtOut   = 3       // failures in a row before a source is left alone
+	beatenFor      = 2 * tickLength         // by its siblings
+	rememberFor    = 500 * time.Millisecond // what an idle sibling brought
+	refusedPause   = 200 * time.Millisecond // of a lane that had a place before
+	crawlShare     = 1.0 / 4                // of what its siblings bring
+	fallenShare    = 1.0 / 8                // of what the lane itself brought
+	strikesAtOut   = 3                      // failures in a row before a source is left alone
 )
 
 // stallLimit returns how long an assignment may be silent. A source that never
@@ -43,15 +46,17 @@ func (s *Scheduler) checkStalls(src *source) {
 		if a == nil {
 			continue
 		}
-		if limit = s.stallLimit(a, busy == 1 && s.onlyUsable(src)); s.now-a.lastByte >= limit {
+		limit = s.stallLimit(a, busy == 1 && s.onlyUsable(src))
+		if s.now-a.lastByte >= limit {
 			silent = append(silent, a)
 		}
 	}
-	if len(silent) == 0 {
+	dead := busy > 0 && s.now-src.lastByte >= limit // whatever was tried meanwhile
+	if len(silent) == 0 && !dead {
 		return
 	}
 	s.stats.Stalls++
-	if len(silent) == busy || s.now-src.lastByte >= limit {
+	if len(silent) == busy || dead {
 		src.silences++
 		s.dropAll(src, true)
 		s.leaveAlone(src, Stalled, 0)
@@ -59,6 +64,7 @@ func (s *Scheduler) checkStalls(src *source) {
 	}
 	for _, a := range silent {
 		s.cancel(a, true)
+		a.lane.renew()
 		a.lane.meter.reset()
 	}
 }
@@ -82,6 +88,7 @@ func (s *Scheduler) leaveAlone(src *source, as State, wait time.Duration) {
 	src.grant = firstRange
 	src.strikes = 0
 	for _, l := range src.lanes { // what it could do before says nothing about after
+		l.renew()
 		l.meter.reset()
 		l.best = 0
 	}
@@ -98,7 +105,7 @@ func (s *Scheduler) judge(a *assignment, how Outcome, wait time.Duration, brough
 		src.state = Out
 		s.recall()
 	case Busy:
-		s.refused(src, wait)
+		s.refused(src, a.lane, wait)
 	case Failed:
 		src.strikes++
 		if !brought || src.strikes >= strikesAtOut {
@@ -111,22 +118,33 @@ func (s *Scheduler) judge(a *assignment, how Outcome, wait time.Duration, brough
 // refused halves the lanes, or, if others of the source run, settles on those.
 // A wait that the origin asks for binds the source; it binds all sources of that
 // origin when the own line or two of them report it.
-func (s *Scheduler) refused(src *source, wait time.Duration) {
+func (s *Scheduler) refused(src *source, l *lane, wait time.Duration) {
+	c := &src.ramp
 	working := 0
 	for _, l := range src.lanes {
-		if a := l.head(); a != nil && a.at > a.start {
+		if l.head() != nil && l.born > 0 {
 			working++
 		}
 	}
-	if working > 0 {
-		s.setWidth(src, min(src.width, working))
-	} else {
+	c.limited = true
+	c.refusals++
+	switch {
+	case working == 0:
 		s.setWidth(src, src.width/2)
-	}
-	src.ramp.settle(s.now, refusedFor)
-	if working == 0 {
+		c.settle(s.now, refusedFor)
 		s.dropAll(src, false)
 		s.leaveAlone(src, Cooling, wait)
+	case working < c.proven && c.refusals <= 1:
+		// So many were accepted before: the origin may still count a connection
+		// that was closed.
+		l.wait = s.now + max(refusedPause, 2*src.latency)
+	default:
+		s.setWidth(src, min(src.width, working))
+		c.settle(s.now, refusedFor)
+		c.proven = working
+		h := s.habits[src.origin]
+		h.most = working
+		s.habits[src.origin] = h
 	}
 	if wait <= 0 {
 		return
@@ -148,14 +166,22 @@ type hold struct {
 	till  time.Duration // and until when
 }
 
-// setWidth changes how many lanes get work. Lanes beyond finish what runs and
-// give back what waits.
+// setWidth changes how many lanes get work. Lanes beyond give back what waits
+// and most of what runs.
 func (s *Scheduler) setWidth(src *source, n int) {
 	src.width = max(1, n)
-	for _, l := range src.lanes[src.width:] {
+	inUse := 0
+	for _, l := range src.lanes {
+		if l.head() == nil {
+			continue
+		}
+		if inUse++; inUse <= src.width {
+			continue
+		}
 		for len(l.queue) > 1 {
 			s.cancel(l.queue[len(l.queue)-1], false)
 		}
+		s.cutShort(l.head())
 	}
 }
 
@@ -165,22 +191,19 @@ func (s *Scheduler) setWidth(src *source, n int) {
 // too, may be on a line that became slow, and is left as it is for longer each
 // time.
 func (s *Scheduler) checkCrawl(src *source) {
-	var rates []float64
+	rates := make([]float64, 0, 16)
 	for _, l := range src.lanes {
-		if a := l.head(); a != nil && a.at > a.start {
-			rates = append(rates, l.recentRate())
+		a := l.head()
+		switch rate, ok := l.pulse.rate(s.now); {
+		case a == nil && l.meter.known() && s.now-l.idle < rememberFor:
+			rates = append(rates, l.meter.rate()) // as it was
+		case a != nil && a.answered > 0 && ok:
+			rates = append(rates, rate)
 		}
 	}
 	slices.Sort(rates)
 	for _, l := range src.lanes {
-		a := l.head()
-		if a == nil || s.now-a.since < crawlAfter {
-			l.slow = 0
-			continue
-		}
-		rate := l.recentRate()
-		beaten := len(rates) > 2 && rate < crawlShare*rates[len(rates)/2]
-		fallen := s.now >= l.calm && l.meter.rate() < fallenShare*l.best
+		beaten, fallen := s.crawls(l, rates)
 		if !beaten && !fallen {
 			l.slow = 0
 			continue
@@ -188,10 +211,44 @@ func (s *Scheduler) checkCrawl(src *source) {
 		if l.slow == 0 {
 			l.slow = s.now
 		}
-		if s.now-l.slow >= crawlAfter {
+		patience := crawlAfter
+		if beaten {
+			patience = beatenFor
+			if s.now-l.head().answered < 2*pulseWindow {
+				patience = 0 // it never was better
+			}
+		}
+		if s.now-l.slow >= patience {
 			s.replace(l, beaten)
 		}
 	}
+}
+
+// crawls reports whether a lane is far slower than its siblings, whose rates
+// come in order, and whether it is than it was itself.
+func (s *Scheduler) crawls(l *lane, rates []float64) (beaten, fallen bool) {
+	a := l.head()
+	if a == nil {
+		return false, false
+	}
+	waits := a.answered == 0 && s.now-a.since < 2*crawlAfter+4*max(l.src.latency, s.slowestStart)
+	if waits {
+		return false, false
+	}
+	fallen = s.now-max(a.since, a.answered) >= crawlAfter && s.now >= l.calm && l.meter.rate() < fallenShare*l.best
+	rate, known := l.pulse.rate(s.now)
+	if len(rates) < 2 || !known {
+		return false, fallen
+	}
+	if a.answered == 0 {
+		return rate < crawlShare*rates[len(rates)/2], fallen
+	}
+	share := crawlShare
+	if len(rates) == 2 { // one of them is this one: the other may have had luck
+		share /= 2
+	}
+	grown := max(pulseWindow, min(6*l.src.latency, time.Second)) // connections begin slowly
+	return s.now-a.answered >= grown && rate < share*rates[len(rates)/2], fallen
 }
 
 // replace cancels what a lane does, so that the next range gets a connection
@@ -201,7 +258,7 @@ func (s *Scheduler) replace(l *lane, proven bool) {
 	orphans := s.orphans
 	s.cancel(l.head(), true)
 	s.orphans = orphans // the next free lane is soon enough
-	l.slow = 0
+	l.renew()
 	l.meter.reset()
 	if !proven {
 		l.calm = s.now + 5*time.Second<<min(l.resets, 5)

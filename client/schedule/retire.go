@@ -35,6 +35,5 @@ func (s *Scheduler) cut(a *assignment, to int64) {
 		return
 	}
 	s.todo.Add(byterange.Between(to, a.end))
-	a.end = to
-	s.actions = append(s.actions, Shrink{ID: a.id, Source: a.src.id, End: to})
+	s.shrink(a, to)
 }

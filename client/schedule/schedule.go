@@ -2,9 +2,9 @@
 // machine: no goroutine, no clock, no network, no log. Events go in, actions
 // come out; time is a value that the caller brings with each event.
 //
-//	Join, Leave ------\                         /--> Assign (source, lane, range)
-//	Received, Ended ---+--> Scheduler (state) -+---> Shrink (end moves down)
-//	Blocked, Tick ----/                         \--> Cancel
+//	Join, Leave ---------------\                         /--> Assign (source, lane, range)
+//	Started, Received, Ended ---+--> Scheduler (state) -+---> Shrink (end moves down)
+//	Blocked, Tick -------------/                         \--> Cancel
 //
 // Every byte of the resource is at any time in exactly one of these: it
 // arrived, it is unassigned, or it lies ahead of the read pointer of a live
@@ -120,9 +120,10 @@ type Scheduler struct {
 	// slowestStart is the longest that a source takes from a request to its
 	// first byte: what a new source, too, may need.
 	slowestStart time.Duration
-	lanes        int          // that get work, at the last tick
-	held         map[int]hold // by origin
-	memories     int          // sources that are one
+	lanes        int           // that get work, at the last tick
+	held         map[int]hold  // by origin
+	habits       map[int]habit // by origin
+	memories     int           // sources that are one
 	trial        trial
 	orphans      bool // bytes were given back that somebody had begun to bring
 
@@ -149,7 +150,7 @@ func New(cfg Config, have byterange.Set) *Scheduler {
 	cfg.Target = orDefault(cfg.Target, 2*time.Second)
 	s := &Scheduler{
 		cfg: cfg, done: have.Clone(),
-		held: map[int]hold{}, sources: map[SourceID]*source{}, live: map[AssignmentID]*assignment{}, ghosts: map[AssignmentID]*source{},
+		held: map[int]hold{}, habits: map[int]habit{}, sources: map[SourceID]*source{}, live: map[AssignmentID]*assignment{}, ghosts: map[AssignmentID]*source{},
 	}
 	for r := range have.Missing(byterange.Range{Len: cfg.Size}) {
 		s.todo.Add(r)
@@ -189,6 +190,9 @@ type Source struct {
 	ID    SourceID
 	Lanes int  // that it grants at most; 0: 1
 	Local bool // this machine's own line
+	// Alone asks to leave it with one lane for a little longer, so that what it
+	// brings can be told before others join.
+	Alone bool
 	// Origin numbers the server that it fetches from: what one says of its
 	// load binds nobody who fetches from another.
 	Origin int
@@ -219,7 +223,9 @@ func (s *Scheduler) Join(now time.Duration, j Source) AssignmentID {
 	var adopted AssignmentID
 	if !j.Running.Empty() {
 		s.takeFromTodo(j.Running)
-		adopted = s.begin(src.lanes[0], j.Running).id
+		a := s.begin(src.lanes[0], j.Running)
+		a.begun(now) // how long its reply took was measured elsewhere
+		adopted = a.id
 	}
 	s.tryJoined(src)
 	s.fillAll()
@@ -248,6 +254,16 @@ func (s *Scheduler) Leave(now time.Duration, id SourceID) {
 	s.fillAll()
 }
 
+// Started tells that the reply to an assignment's request began: its bytes
+// follow.
+func (s *Scheduler) Started(now time.Duration, id AssignmentID) {
+	s.now = now
+	if a := s.live[id]; a != nil {
+		a.started(now)
+		s.widen(a.src)
+	}
+}
+
 // Received tells that the assignment's bytes r arrived and are written (or
 // were there). Bytes of one assignment come in order.
 func (s *Scheduler) Received(now time.Duration, id AssignmentID, r byterange.Range) {
@@ -263,6 +279,9 @@ func (s *Scheduler) Received(now time.Duration, id AssignmentID, r byterange.Ran
 		return
 	}
 	a.received(now, r, fresh)
+	if c := &a.src.ramp; !c.settled && now-c.looked >= pulseStep {
+		s.ramp(a.src)
+	}
 	if a.at > a.end {
 		s.takeFromTodo(byterange.Between(a.end, a.at)) // it crossed a shrink
 	}
@@ -364,8 +383,11 @@ func (s *Scheduler) assign(l *lane, r byterange.Range, why Why, victim *assignme
 // begin enters an assignment at the end of a lane's queue.
 func (s *Scheduler) begin(l *lane, r byterange.Range) *assignment {
 	s.nextID++
-	if l.src.busyLanes() == 0 {
-		l.src.lastByte = s.now
+	if l.src.busyLanes() == 0 && s.now-l.idle > tickLength {
+		l.src.lastByte = s.now // its silence begins
+	}
+	if l.head() == nil && s.now-l.idle > idleFor {
+		l.renew()
 	}
 	a := &assignment{id: s.nextID, src: l.src, lane: l, start: r.Off, at: r.Off, end: r.End(), since: s.now, lastByte: s.now}
 	l.queue = append(l.queue, a)
@@ -380,7 +402,9 @@ func (s *Scheduler) remove(a *assignment) {
 	l := a.lane
 	wasHead := l.head() == a
 	l.queue = slices.DeleteFunc(l.queue, func(o *assignment) bool { return o == a })
-	if next := l.head(); wasHead && next != nil {
+	if next := l.head(); next == nil {
+		l.idle = s.now
+	} else if wasHead {
 		next.since, next.lastByte = s.now, s.now
 	}
 	if a.twin != nil {
@@ -413,6 +437,12 @@ func (s *Scheduler) cancel(a *assignment, reset bool) {
 	s.release(a, begun)
 	s.ghosts[a.id] = a.src
 	s.actions = append(s.actions, Cancel{ID: a.id, Source: a.src.id, Reset: reset})
+}
+
+// shrink moves the end of an assignment down.
+func (s *Scheduler) shrink(a *assignment, end int64) {
+	a.end, a.cut = end, true
+	s.actions = append(s.actions, Shrink{ID: a.id, Source: a.src.id, End: end})
 }
 
 // dropAll cancels everything that a source has.

@@ -60,22 +60,42 @@ type assignment struct {
 	start, at, end int64
 	since          time.Duration // head of its lane since
 	lastByte       time.Duration // or since, if later
+	answered       time.Duration // when its reply began; 0: not yet
+	cut            bool          // its end moved down: its connection ends with it
 	twin           *assignment   // the other copy in the end-game
 	again          bool          // somebody else began to bring it
 }
 
 func (a *assignment) remaining() byterange.Range { return byterange.Between(a.at, a.end) }
 
-func (a *assignment) received(now time.Duration, r byterange.Range, fresh int64) {
-	if a.at == a.start && a.lane.head() == a {
-		a.src.sawFirstByte(now - a.since)
+// started notes that the reply began.
+func (a *assignment) started(now time.Duration) {
+	if a.answered > 0 || a.lane.head() != a {
+		return
 	}
+	a.src.sawFirstByte(now - a.since)
+	a.begun(now)
+}
+
+func (a *assignment) begun(now time.Duration) {
+	a.answered, a.lastByte = max(now, 1), now
 	if a.lane.born == 0 {
-		a.lane.born = now
+		a.lane.born = a.answered
+		a.lane.pulse.begin(now)
+		if a.src.pulse.n == 0 {
+			a.src.pulse.begin(now)
+		}
 	}
+	a.src.ramp.answered(a.src)
+}
+
+func (a *assignment) received(now time.Duration, r byterange.Range, fresh int64) {
+	a.started(now) // should nobody have told
 	a.at = max(a.at, r.End())
 	a.lastByte = now
 	a.lane.pending += r.Len
+	a.lane.pulse.add(now, r.Len)
+	a.src.pulse.add(now, r.Len)
 	a.src.bytes += fresh
 	a.src.lastByte = now
 	a.src.proven, a.src.silences = true, 0
@@ -91,12 +111,19 @@ type lane struct {
 	queue   []*assignment
 	meter   meter
 	pending int64 // bytes since the last tick
-	last    [rampTicks]int64
-	born    time.Duration // first byte since it was opened; 0: none
+	pulse   pulse
+	born    time.Duration // first answer since it was opened; 0: none
+	idle    time.Duration // since when it has no work, if it has none
+	wait    time.Duration // gets nothing before
 	best    float64
 	slow    time.Duration // crawling since; 0: it is not
 	calm    time.Duration // not judged by what it brought itself before
 	resets  int           // replaced for that, so far
+}
+
+// renew forgets the connection that the lane had.
+func (l *lane) renew() {
+	l.born, l.slow, l.pulse = 0, 0, pulse{}
 }
 
 func (l *lane) head() *assignment {
@@ -122,6 +149,9 @@ func (l *lane) speed() (rate float64, ok bool) {
 		return max(l.meter.rate(), minRate), true
 	}
 	rate = l.src.laneShare()
+	if c := &l.src.ramp; !c.settled { // as long as it may be the connection that limits
+		rate = max(rate, c.perLane)
+	}
 	return max(rate, minRate), rate > 0
 }
 
@@ -135,15 +165,6 @@ func (s *Scheduler) expected(l *lane) float64 {
 		return max(s.meanLane, minRate)
 	}
 	return firstRange
-}
-
-// recentRate returns what the lane brought over the last rampTicks.
-func (l *lane) recentRate() float64 {
-	var sum int64
-	for _, n := range l.last {
-		sum += n
-	}
-	return float64(sum) / (rampTicks * tickLength.Seconds())
 }
 
 // timeLeft returns how long the lane will need for its work.
@@ -162,11 +183,12 @@ func seconds(s float64) time.Duration {
 type source struct {
 	id     SourceID
 	local  bool
+	alone  bool
 	origin int           // the server that it fetches from
 	memory bool          // it gives what it holds, and nothing else
 	held   byterange.Set // if it is a memory
 	lanes  []*lane
-	width  int   // lanes in use: those with a smaller index get work
+	width  int   // how many lanes may have work
 	grant  int64 // slow start: the next range's bytes
 	bytes  int64
 
@@ -192,6 +214,7 @@ type source struct {
 
 	busyTicks int // in a row that it had work
 
+	pulse   pulse
 	history [historyLen]int64 // cumulative bytes at the last ticks
 	ticks   int
 	total   int64
@@ -199,7 +222,10 @@ type source struct {
 }
 
 func newSource(j Source, lanes int, now time.Duration) *source {
-	src := &source{memory: j.Held.Len() > 0, held: j.Held.Clone(), id: j.ID, local: j.Local, origin: j.Origin, metered: j.Metered, joined: now, width: 1, latency: j.Latency, grant: firstGrant(j.Latency), state: Idle}
+	src := &source{
+		id: j.ID, local: j.Local, alone: j.Alone, origin: j.Origin, memory: j.Held.Len() > 0, held: j.Held.Clone(),
+		metered: j.Metered, joined: now, width: 1, latency: j.Latency, grant: firstGrant(j.Latency), state: Idle,
+	}
 	for i := range lanes {
 		src.lanes = append(src.lanes, &lane{src: src, index: i})
 	}
@@ -244,12 +270,39 @@ func (src *source) busyLanes() int {
 	return n
 }
 
+// answeredLanes returns how many lanes have a reply under way.
+func (src *source) answeredLanes() int {
+	n := 0
+	for _, l := range src.lanes {
+		if a := l.head(); a != nil && a.answered > 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// inUse yields the lanes that may be given work: those that have some, then
+// idle ones, as many as the width allows.
+func (src *source) inUse(yield func(*lane) bool) {
+	n := 0
+	for _, busy := range [...]bool{true, false} {
+		for _, l := range src.lanes {
+			if (l.head() != nil) != busy {
+				continue
+			}
+			if n++; n > src.width || !yield(l) {
+				return
+			}
+		}
+	}
+}
+
 // laneShare returns what a lane of which nothing is known will bring at least:
 // its share of what the source brings now; 0: nothing is known.
 func (src *source) laneShare() float64 {
 	var sum float64
 	known := 0
-	for _, l := range src.lanes[:src.width] {
+	for l := range src.inUse {
 		if l.meter.known() {
 			sum += l.meter.rate()
 			known++
@@ -273,10 +326,12 @@ func (src *source) sawFirstByte(d time.Duration) {
 // tick moves the meters on.
 func (src *source) tick(now time.Duration) {
 	for _, l := range src.lanes {
-		busy := l.head() != nil
-		l.meter.tick(now, l.pending, busy)
-		copy(l.last[1:], l.last[:])
-		l.last[0] = l.pending
+		a := l.head()
+		busy := a != nil
+		// The wait for a reply is no part of a lane's speed, unless it is longer
+		// than replies of this source take.
+		waits := busy && a.answered == 0 && now-a.since <= 2*src.latency
+		l.meter.tick(now, l.pending, busy && !waits)
 		src.total += l.pending
 		l.pending = 0
 		if busy {

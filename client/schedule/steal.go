@@ -10,7 +10,8 @@ const (
 	worthStealing = 60 * time.Millisecond // what a steal must save at least
 	stealGrid     = 16 << 10
 	hedgeAfter    = 500 * time.Millisecond
-	maxCopyShare  = 0.02 // of the resource: bytes that the end-game may fetch twice
+	paceAfter     = 400 * time.Millisecond // of a request until its own rate counts
+	maxCopyShare  = 0.02                   // of the resource: bytes that the end-game may fetch twice
 )
 
 // help gives an idle lane part of what another lane has: the tail of the one
@@ -59,16 +60,20 @@ func (s *Scheduler) steal(thief, victim *lane) bool {
 	if thief.src.onProbation() {
 		take = min(take, firstRange)
 	}
-	waiting := last != victim.head()
+	waiting := last.answered == 0
 	floor := last.at
 	if !waiting { // what is in flight cannot be stolen
-		floor += int64(slow * s.startDelay(victim.src).Seconds())
+		floor += s.inFlight(victim)
 	}
 	cut := max(last.end-take, floor)
 	if grid := (cut + stealGrid - 1) / stealGrid * stealGrid; grid < last.end {
 		cut = grid
 	}
 	stolen := byterange.Between(cut, last.end)
+	if waiting && float64(cut-last.at) < fast*worthStealing.Seconds() { // a request is not worth what would be left
+		cut = last.at
+		stolen = byterange.Between(cut, last.end)
+	}
 	if stolen.Len < stealGrid && !(waiting && cut <= last.at) {
 		return false
 	}
@@ -77,29 +82,46 @@ func (s *Scheduler) steal(thief, victim *lane) bool {
 		s.cancel(last, false)
 		s.takeFromTodo(stolen)
 	} else {
-		last.end = cut
-		s.actions = append(s.actions, Shrink{ID: last.id, Source: last.src.id, End: cut})
+		s.shrink(last, cut)
 	}
 	s.assign(thief, stolen, Steal, last)
 	return true
+}
+
+// inFlight returns how many bytes of a lane may have left the origin without
+// our being told.
+func (s *Scheduler) inFlight(l *lane) int64 {
+	if _, known := l.speed(); !known {
+		return frameSize
+	}
+	rate := s.pace(l)
+	return int64(rate*s.startDelay(l.src).Seconds() + min(rate*frameDelay.Seconds(), frameSize))
 }
 
 // pace returns what a lane brings at this moment: less than its moving average
 // if the running request got a slow server.
 func (s *Scheduler) pace(l *lane) float64 {
 	rate := s.expected(l)
-	patience := (rampTicks + 1) * tickLength
+	patience := paceAfter
 	if a := l.head(); a != nil && a.at == a.start {
 		patience += 2 * max(l.src.latency, s.slowestStart) // it may just wait for its first byte
 	}
 	if a := l.head(); a != nil && s.now-a.since > patience {
-		rate = max(min(rate, 1.25*l.recentRate()), minRate)
+		if recent, ok := l.pulse.rate(s.now); ok {
+			rate = max(min(rate, 1.25*recent), minRate)
+		}
 	}
 	return rate
 }
 
+// paceLeft returns how long a lane will need for some of its work at its pace,
+// with what is left of the wait for its reply.
 func (s *Scheduler) paceLeft(l *lane, work int64) time.Duration {
-	return seconds(float64(work) / s.pace(l))
+	var wait time.Duration
+	if a := l.head(); a != nil && a.answered == 0 {
+		wait = max(0, s.startDelay(l.src)-(s.now-a.since))
+	}
+	return wait + seconds(float64(work)/s.pace(l))
 }
 
 // startDelay returns the time from an order to its first byte.
@@ -133,7 +155,7 @@ func (s *Scheduler) copyLast(thief *lane) {
 	rest := slow.remaining()
 	need := s.startDelay(thief.src) + seconds(float64(rest.Len)/s.expected(thief))
 	budget := int64(maxCopyShare * float64(s.cfg.Size))
-	silent := slow.at == slow.start && s.now-slow.since > hedgeAfter+2*s.slowestStart // a copy of nothing costs nothing
+	silent := slow.answered == 0 && s.now-slow.since > hedgeAfter+2*s.slowestStart // a copy of nothing costs nothing
 	if need+worthStealing > longest || !silent && s.stats.Duplicate+s.copying()+rest.Len > budget {
 		return
 	}
@@ -146,7 +168,7 @@ func (s *Scheduler) copyLast(thief *lane) {
 func (s *Scheduler) copying() int64 {
 	var n int64
 	for _, a := range s.live {
-		if a.twin != nil && a.at > a.start {
+		if a.twin != nil && a.answered > 0 {
 			n += a.remaining().Len
 		}
 	}

@@ -14,6 +14,8 @@ func TestLanes(t *testing.T) {
 	conns := func(most int, rate float64) sim.Line {
 		return sim.Line{Rate: 1e9, PerConn: rate, MaxConn: most, Latency: 20 * time.Millisecond}
 	}
+	own := func(l sim.Line) sim.Line { l.Local = true; return l }
+	later := func(l sim.Line) sim.Line { l.Joins = 250 * time.Millisecond; return l }
 	four := []sim.Line{conns(4, 1<<20), conns(4, 1<<20), conns(4, 1<<20), conns(4, 1<<20)}
 	for _, tc := range []struct {
 		name string
@@ -23,6 +25,9 @@ func TestLanes(t *testing.T) {
 		{"four per address, four sources", sim.Scenario{Size: 960 << 20, Lines: four}, 0.96},
 		{"four per address, one source", sim.Scenario{Size: 64 << 20, Lines: []sim.Line{conns(4, 2<<20)}}, 0.90},
 		{"five per address", sim.Scenario{Size: 256 << 20, Lines: []sim.Line{conns(5, 2<<20), conns(5, 2<<20)}}, 0.93},
+		{"four per address, own line and three peers", sim.Scenario{Size: 256 << 20, Probe: true, Lines: []sim.Line{
+			own(conns(4, 2<<20)), later(conns(4, 2<<20)), later(conns(4, 2<<20)), later(conns(4, 2<<20)),
+		}}, 0.96},
 		{"no limit but ours", sim.Scenario{Size: 512 << 20, Lines: []sim.Line{conns(0, 1<<20)}}, 0.93},
 	} {
 		res, err := sim.Run(tc.sc)

@@ -26,6 +26,9 @@ type Scenario struct {
 	Limit  time.Duration      // virtual time after which the run is stuck; 0: an hour
 	Config schedule.Config    // limits of the scheduler; Size is filled in
 	Audit  bool               // check the scheduler's books at every tick
+	// Probe has the first line ask for the first MiB before anybody joins, as
+	// the client does; the others join so much later.
+	Probe bool
 	// Arrived is told of bytes as they come; nil: nobody is.
 	Arrived func(at time.Duration, n int64)
 }

@@ -53,7 +53,9 @@ type request struct {
 	id      schedule.AssignmentID
 	rng     byterange.Range
 	at      int64
-	part    float64 // of the next byte
+	part    float64       // of the next byte
+	told    int64         // up to where the scheduler knows
+	open    time.Duration // since when bytes wait to be told
 	since   time.Duration
 	first   time.Duration // its answer began
 	last    time.Duration // its newest byte came
@@ -75,6 +77,9 @@ func newWorld(sc Scenario) *world {
 	for i, l := range sc.Lines {
 		if l.Lanes == 0 {
 			l.Lanes = 16
+		}
+		if sc.Probe { // its reply begins the download
+			l.Joins += sc.Lines[0].Latency
 		}
 		w.peers = append(w.peers, &peer{Line: l, index: i, rate: l.Rate, changes: l.Changes})
 	}
@@ -99,9 +104,19 @@ func (w *world) join(p *peer) {
 	w.nextID++
 	p.id, p.here, p.lanes = w.nextID, true, map[int][]*request{}
 	w.byID[p.id] = p
-	w.sched.Join(w.now, schedule.Source{ID: p.id, Lanes: p.Lanes, Local: p.Local, Metered: p.Metered})
+	j := schedule.Source{ID: p.id, Lanes: p.Lanes, Local: p.Local, Metered: p.Metered}
+	if w.sc.Probe && p.index == 0 && w.got.Bytes() == 0 {
+		j.Latency, j.Running = p.Latency, byterange.Range{Len: min(probeSize, w.sc.Size)}
+	}
+	if id := w.sched.Join(w.now, j); id != 0 {
+		w.sched.Started(w.now, id)
+		p.lanes[0] = append(p.lanes[0], &request{id: id, rng: j.Running, since: w.now, started: true, first: w.now})
+	}
 	w.obey()
 }
+
+// probeSize is what the first request asks for.
+const probeSize = 1 << 20
 
 func (w *world) apply(p *peer, c Change) {
 	switch c.Kind {
@@ -193,7 +208,7 @@ func (w *world) prepare(p *peer) int {
 	open, ready := 0, 0
 	for lane := range w.lanesOf(p) {
 		r := p.lanes[lane][0]
-		if w.now-r.since < p.Latency {
+		if !r.started && w.now-r.since < p.Latency {
 			continue
 		}
 		switch {
@@ -210,6 +225,7 @@ func (w *world) prepare(p *peer) int {
 		}
 		if !r.started {
 			r.started, r.first = true, w.now
+			w.sched.Started(w.now, r.id)
 			if p.asked++; p.SlowReq > 0 && p.asked%p.SlowReq == 0 {
 				r.cap = 32 << 10
 			}
@@ -234,18 +250,14 @@ func (w *world) deliver(p *peer, n, dt float64) {
 		bytes := min(int64(r.part), r.rng.End()-r.at)
 		r.part -= float64(int64(r.part))
 		if bytes > 0 {
-			got := byterange.Range{Off: r.at, Len: bytes}
+			if r.at == r.told {
+				r.open = w.now
+			}
 			r.at += bytes
-			r.last = w.now + w.step
-			if w.sc.Arrived != nil {
-				w.sc.Arrived(w.now, bytes)
+			if r.at >= r.rng.End() || r.at-r.told >= frameSize || w.now+w.step-r.open >= frameDelay {
+				w.tell(p, r)
+				w.obey()
 			}
-			p.bytes += w.got.Add(got)
-			if w.at99 == 0 && w.got.Bytes() >= w.sc.Size/100*99 {
-				w.at99 = w.now
-			}
-			w.sched.Received(w.now, r.id, got)
-			w.obey()
 		}
 		// obey may have changed the lane: look again
 		if q := p.lanes[lane]; len(q) > 0 && q[0] == r && r.at >= r.rng.End() {
@@ -254,9 +266,33 @@ func (w *world) deliver(p *peer, n, dt float64) {
 	}
 }
 
+// As the data plane has it: bytes leave in frames.
+const (
+	frameSize  = 256 << 10
+	frameDelay = 100 * time.Millisecond
+)
+
+// tell reports what a request brought since it was last told.
+func (w *world) tell(p *peer, r *request) {
+	got := byterange.Between(r.told, r.at)
+	if got.Empty() {
+		return
+	}
+	r.told, r.last = r.at, w.now+w.step
+	if w.sc.Arrived != nil {
+		w.sc.Arrived(w.now, got.Len)
+	}
+	p.bytes += w.got.Add(got)
+	if w.at99 == 0 && w.got.Bytes() >= w.sc.Size/100*99 {
+		w.at99 = w.now
+	}
+	w.sched.Received(w.now, r.id, got)
+}
+
 // end takes the head off a lane and reports it.
 func (w *world) end(p *peer, lane int, how schedule.Outcome, wait time.Duration) {
 	r := p.lanes[lane][0]
+	w.tell(p, r)
 	w.pop(p, lane, 0)
 	w.sched.Ended(w.now, r.id, how, wait)
 	w.obey()
@@ -269,7 +305,7 @@ func (w *world) pop(p *peer, lane, i int) {
 	if i == 0 { // it was the one that the lane worked on
 		w.spans = append(w.spans, Span{
 			Line: p.index, Lane: lane, From: r.since, To: max(w.now, r.last), First: r.first, Last: r.last,
-			Range: byterange.Between(r.rng.Off, r.at), Why: r.why, EndedEarly: r.at < r.rng.End(),
+			Range: byterange.Between(r.rng.Off, r.told), Why: r.why, EndedEarly: r.told < r.rng.End(),
 		})
 	}
 	p.lanes[lane] = append(q[:i:i], q[i+1:]...)
@@ -292,7 +328,7 @@ func (w *world) obey() {
 		switch a := a.(type) {
 		case schedule.Assign:
 			p := w.byID[a.Source]
-			p.lanes[a.Lane] = append(p.lanes[a.Lane], &request{id: a.ID, rng: a.Range, at: a.Range.Off, since: w.now, why: a.Why})
+			p.lanes[a.Lane] = append(p.lanes[a.Lane], &request{id: a.ID, rng: a.Range, at: a.Range.Off, told: a.Range.Off, since: w.now, why: a.Why})
 		case schedule.Shrink:
 			if p, lane, i := w.find(a.Source, a.ID); i >= 0 {
 				r := p.lanes[lane][i]
@@ -300,6 +336,7 @@ func (w *world) obey() {
 			}
 		case schedule.Cancel:
 			if p, lane, i := w.find(a.Source, a.ID); i >= 0 {
+				w.tell(p, p.lanes[lane][i])
 				w.pop(p, lane, i)
 				w.sched.Ended(w.now, a.ID, schedule.Failed, 0)
 			}
