@@ -215,6 +215,9 @@ func (s *Scheduler) rangeSize(l *lane) int64 {
 		return min(size, max(firstGrant(l.src.latency), int64(l.meter.bytes)+l.pending))
 	}
 	target := max(s.cfg.Target, 20*l.src.latency)
+	if !l.src.ramp.settled && !l.meter.known() {
+		target /= 4 // it may be one lane too many
+	}
 	if s.rate > 0 && s.lanes > 1 {
 		left := seconds(float64(s.cfg.Size-s.done.Bytes()) / s.rate)
 		target = min(target, max(left/2, 250*time.Millisecond, 2*l.src.latency))

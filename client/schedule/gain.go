@@ -143,16 +143,13 @@ func (s *Scheduler) judgeJoined() {
 }
 
 // leaveSpare gives a source no work for a while. What it has not begun goes
-// to the others; what runs, ends soon.
+// to the others; what runs, ends.
 func (s *Scheduler) leaveSpare(src *source) {
 	src.spare = s.now + lookEvery<<min(src.spared, 3)
 	src.spared = min(src.spared+1, maxSpare)
 	for _, l := range src.lanes {
 		for len(l.queue) > 1 {
 			s.cancel(l.queue[len(l.queue)-1], false)
-		}
-		if a := l.head(); a != nil {
-			s.cutShort(a)
 		}
 	}
 }

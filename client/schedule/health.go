@@ -166,8 +166,8 @@ type hold struct {
 	till  time.Duration // and until when
 }
 
-// setWidth changes how many lanes get work. Lanes beyond give back what waits
-// and most of what runs.
+// setWidth changes how many lanes get work. Lanes beyond finish what runs and
+// give back what waits.
 func (s *Scheduler) setWidth(src *source, n int) {
 	src.width = max(1, n)
 	inUse := 0
@@ -181,7 +181,6 @@ func (s *Scheduler) setWidth(src *source, n int) {
 		for len(l.queue) > 1 {
 			s.cancel(l.queue[len(l.queue)-1], false)
 		}
-		s.cutShort(l.head())
 	}
 }
 
