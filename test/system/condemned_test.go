@@ -34,7 +34,10 @@ func TestCondemnedReplies(t *testing.T) {
 						w.tracker()
 						w.peer("a", mib)
 					}
-					u := w.user(mib, func(o *client.Options) { o.LocalOnly, o.NoLocal = who == "own line", who == "peer" })
+					u := w.user(mib, func(o *client.Options) {
+						o.LocalOnly, o.NoLocal = who == "own line", who == "peer"
+						o.Connections = 1 // a lane that is replaced never sees its reply's end
+					})
 					if err := u.get("/f.bin", a); err != nil {
 						w.t.Fatal(err, a.notes)
 					}
@@ -86,7 +89,7 @@ func TestCondemnedStream(t *testing.T) {
 			fault.Skip, fault.Count = 2, 1
 			bubble(t, map[string]origintest.File{"/f.bin": f.With(fault)}, func(w *world) {
 				var out bytes.Buffer
-				u := w.user(mib, func(o *client.Options) { o.LocalOnly = true })
+				u := w.user(mib, func(o *client.Options) { o.LocalOnly, o.Connections = true, 1 })
 				job := client.Job{URLs: []string{"http://" + originHost + "/f.bin"}, Stdout: &out}
 				err := u.do(job, &account{retracted: true})
 				whole := int64(out.Len()) == f.Size && f.Verify(out.Bytes(), 0)

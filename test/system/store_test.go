@@ -25,17 +25,17 @@ func memory(w *world) *store.Store {
 // TestPeersRemember downloads a file twice: the second client gets what the
 // peers fetched for the first one from their stores, at the speed of the LAN.
 func TestPeersRemember(t *testing.T) {
-	const size = 40*mib + 12345
+	const size = 80*mib + 12345
 	f := origintest.NewFile(size, 77)
 	bubble(t, map[string]origintest.File{"/f.bin": f}, func(w *world) {
 		w.tracker()
 		stores := []*store.Store{memory(w), memory(w)}
 		var stops []func()
 		for i, name := range []string{"p", "q"} {
-			stops = append(stops, w.machine(map[string]float64{"x": mib / 2}).peer(name, peer.Config{Store: stores[i]}))
+			stops = append(stops, w.machine(map[string]float64{"x": 2 * mib}).peer(name, peer.Config{Store: stores[i]}))
 		}
 		first := &account{}
-		if err := w.machine(map[string]float64{"eth0": mib}).user(func(o *client.Options) { o.NoLocal = true }).get("/f.bin", first); err != nil {
+		if err := w.machine(map[string]float64{"eth0": 2 * mib}).user(func(o *client.Options) { o.NoLocal = true }).get("/f.bin", first); err != nil {
 			w.t.Fatal(err)
 		}
 		w.holds("f.bin", f)
@@ -48,7 +48,7 @@ func TestPeersRemember(t *testing.T) {
 			w.t.Fatal(err)
 		}
 		second := &account{}
-		if err := w.machine(map[string]float64{"eth0": mib}).user(nil).get("/f.bin", second); err != nil {
+		if err := w.machine(map[string]float64{"eth0": 2 * mib}).user(nil).get("/f.bin", second); err != nil {
 			w.t.Fatal(err)
 		}
 		w.holds("f.bin", f)
