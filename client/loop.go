@@ -299,7 +299,7 @@ func (e received) handle(l *loop) error {
 	}
 	had := l.sched.Done()
 	lanes := l.sched.Status(l.table.owner(e.id)).Lanes
-	l.sched.Received(l.lastByte, e.id, e.r)
+	l.sched.ReceivedAt(l.lastByte, e.at, e.id, e.r)
 	l.table.late(e.id, l.sched.Done()-had)
 	l.gave(l.table.owner(e.id), e.r)
 	l.alone.received(e.at, l.table.owner(e.id), lanes, e.r.Len)

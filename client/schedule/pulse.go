@@ -34,6 +34,7 @@ func (p *pulse) add(now time.Duration, bytes int64) {
 	if p.n == 0 {
 		p.begin(now)
 	}
+	now = max(now, p.marks[0].at) // what several lanes tell may be out of order
 	next := mark{now, p.marks[0].total + bytes}
 	if p.n == 1 || now-p.marks[1].at >= pulseStep {
 		p.n = min(p.n+1, pulseMarks)

@@ -267,6 +267,12 @@ func (s *Scheduler) Started(now time.Duration, id AssignmentID) {
 // Received tells that the assignment's bytes r arrived and are written (or
 // were there). Bytes of one assignment come in order.
 func (s *Scheduler) Received(now time.Duration, id AssignmentID, r byterange.Range) {
+	s.ReceivedAt(now, now, id, r)
+}
+
+// ReceivedAt is Received for news that is a little old: the newest of the bytes
+// came at a time before now.
+func (s *Scheduler) ReceivedAt(now, at time.Duration, id AssignmentID, r byterange.Range) {
 	s.now = now
 	fresh := s.done.Add(r)
 	s.stats.Duplicate += r.Len - fresh
@@ -278,7 +284,7 @@ func (s *Scheduler) Received(now time.Duration, id AssignmentID, r byterange.Ran
 		}
 		return
 	}
-	a.received(now, r, fresh)
+	a.received(now, min(at, now), r, fresh)
 	if c := &a.src.ramp; !c.settled && now-c.looked >= pulseStep {
 		s.ramp(a.src)
 	}

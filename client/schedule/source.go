@@ -89,13 +89,13 @@ func (a *assignment) begun(now time.Duration) {
 	a.src.ramp.answered(a.src)
 }
 
-func (a *assignment) received(now time.Duration, r byterange.Range, fresh int64) {
+func (a *assignment) received(now, at time.Duration, r byterange.Range, fresh int64) {
 	a.started(now) // should nobody have told
 	a.at = max(a.at, r.End())
 	a.lastByte = now
 	a.lane.pending += r.Len
-	a.lane.pulse.add(now, r.Len)
-	a.src.pulse.add(now, r.Len)
+	a.lane.pulse.add(at, r.Len)
+	a.src.pulse.add(at, r.Len)
 	a.src.bytes += fresh
 	a.src.lastByte = now
 	a.src.proven, a.src.silences = true, 0
