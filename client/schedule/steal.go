@@ -8,6 +8,7 @@ import (
 
 const (
 	worthStealing = 60 * time.Millisecond // what a steal must save at least
+	worthRefusal  = 500 * time.Millisecond
 	stealGrid     = 16 << 10
 	hedgeAfter    = 500 * time.Millisecond
 	paceAfter     = 400 * time.Millisecond // of a request until its own rate counts
@@ -52,7 +53,7 @@ func (s *Scheduler) steal(thief, victim *lane) bool {
 	fast, slow := s.expected(thief), s.pace(victim)
 	delay := s.startDelay(thief.src)
 	left := s.paceLeft(victim, victim.work()) - delay
-	if left < worthStealing {
+	if left < s.worth(thief.src) {
 		return false
 	}
 	// x/fast + delay = (work-x)/slow
@@ -86,6 +87,16 @@ func (s *Scheduler) steal(thief, victim *lane) bool {
 	}
 	s.assign(thief, stolen, Steal, last)
 	return true
+}
+
+// worth returns what a steal or a copy by a source must save at least. Where an
+// origin allows so many requests and no more, the victim's counts until its
+// connection is closed: the thief's may be refused, and everybody asked to wait.
+func (s *Scheduler) worth(thief *source) time.Duration {
+	if s.habits[thief.origin].most > 0 {
+		return worthRefusal
+	}
+	return worthStealing
 }
 
 // inFlight returns how many bytes of a lane may have left the origin without
@@ -156,7 +167,7 @@ func (s *Scheduler) copyLast(thief *lane) {
 	need := s.startDelay(thief.src) + seconds(float64(rest.Len)/s.expected(thief))
 	budget := int64(maxCopyShare * float64(s.cfg.Size))
 	silent := slow.answered == 0 && s.now-slow.since > hedgeAfter+2*s.slowestStart // a copy of nothing costs nothing
-	if need+worthStealing > longest || !silent && s.stats.Duplicate+s.copying()+rest.Len > budget {
+	if need+s.worth(thief.src) > longest || !silent && s.stats.Duplicate+s.copying()+rest.Len > budget {
 		return
 	}
 	s.stats.Copies++
