@@ -109,26 +109,34 @@ func (s *Store) prefix(key Key, r byterange.Range) byterange.Range {
 	return byterange.Between(r.Off, min(at, r.End()))
 }
 
-// check reads a piece, and drops it if it is not what it was.
-func (s *Store) check(e *entry, n uint32) bool {
+// check reports whether a piece is what it was; if not, it is dropped.
+func (s *Store) check(e *entry, n uint32) bool { return s.content(e, n, nil) != nil }
+
+// content reads a piece into buf, if that is large enough, and drops it if it
+// is not what it was: nil. What it returns are the very bytes that were
+// checked: those on disk may go, or rot, at any time.
+func (s *Store) content(e *entry, n uint32, buf []byte) []byte {
 	s.mu.Lock()
 	p, ok := e.pieces[n]
 	r := e.rangeOf(n)
 	s.mu.Unlock()
 	if !ok {
-		return false
+		return nil
 	}
+	if int64(len(buf)) < r.Len {
+		buf = make([]byte, r.Len)
+	}
+	buf = buf[:r.Len]
 	f, err := s.root.Open(e.key.String() + piecesEnd)
 	if err == nil {
-		h := crc32.New(castagnoli())
-		_, err = io.CopyN(h, io.NewSectionReader(f, r.Off, r.Len), r.Len)
-		if err == nil && h.Sum32() != p.crc {
+		_, err = io.ReadFull(io.NewSectionReader(f, r.Off, r.Len), buf)
+		if err == nil && crc32.Checksum(buf, castagnoli()) != p.crc {
 			err = errdefs.Corrupt
 		}
 		err = errors.Join(err, f.Close())
 	}
 	if err == nil {
-		return true
+		return buf
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -136,7 +144,7 @@ func (s *Store) check(e *entry, n uint32) bool {
 		s.cfg.Log.Warn("a piece on disk is not what it was; dropping it", "file", e.key.String(), "range", r, "error", err)
 		s.dropLocked(e, []uint32{n})
 	}
-	return false
+	return nil
 }
 
 // reader gives held bytes, each piece once it is checked. It ends early at one
@@ -145,44 +153,56 @@ func (s *Store) reader(key Key, r byterange.Range) io.ReadCloser {
 	s.mu.Lock()
 	e := s.entries[key]
 	s.mu.Unlock()
-	if e == nil || !s.check(e, uint32(r.Off/Piece)) {
+	if e == nil {
 		return nil
 	}
-	f, err := s.root.Open(key.String() + piecesEnd)
-	if err != nil {
+	h := &held{s: s, e: e, left: r}
+	if !h.next() {
 		return nil
 	}
-	return &held{s: s, e: e, f: f, left: r, checked: (r.Off/Piece + 1) * Piece}
+	return h
 }
 
+// held is a reply of the store. Its memory is one piece.
 type held struct {
-	s       *Store
-	e       *entry
-	f       *os.File
-	left    byterange.Range
-	checked int64 // everything before was
+	s    *Store
+	e    *entry
+	left byterange.Range
+	buf  []byte
+	rest []byte // of the piece in buf: checked, and not given yet
+}
+
+// next takes the piece in which what is left begins; false: it is not held.
+func (h *held) next() bool {
+	n := h.left.Off / Piece
+	content := h.s.content(h.e, uint32(n), h.buf[:cap(h.buf)])
+	if content == nil {
+		return false
+	}
+	h.buf = content
+	h.rest = content[h.left.Off-n*Piece:]
+	h.rest = h.rest[:min(int64(len(h.rest)), h.left.Len)]
+	return true
 }
 
 func (h *held) Read(p []byte) (int, error) {
-	if h.left.Off == h.checked && !h.left.Empty() {
-		if !h.s.check(h.e, uint32(h.checked/Piece)) {
-			return 0, io.EOF
-		}
-		h.checked += Piece
+	if len(p) == 0 {
+		return 0, nil
 	}
-	n := min(int64(len(p)), h.left.Len, h.checked-h.left.Off)
-	if n == 0 {
+	if h.left.Empty() || len(h.rest) == 0 && !h.next() {
 		return 0, io.EOF
 	}
-	got, err := h.f.ReadAt(p[:n], h.left.Off)
-	h.left = byterange.Between(h.left.Off+int64(got), h.left.End())
-	if err != nil && got > 0 {
-		err = nil // the next Read says it
-	}
-	return got, err
+	n := copy(p, h.rest)
+	h.rest = h.rest[n:]
+	h.left = byterange.Between(h.left.Off+int64(n), h.left.End())
+	return n, nil
 }
 
-func (h *held) Close() error { return h.f.Close() }
+func (h *held) Close() error {
+	h.buf, h.rest = nil, nil
+	h.left.Len = 0
+	return nil
+}
 
 // tee keeps the whole pieces of a body that passes. It is one lane's own.
 type tee struct {

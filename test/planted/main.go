@@ -41,7 +41,7 @@ type bug struct {
 }
 
 func bugs() []bug {
-	return slices.Concat(originBugs(), diskBugs(), swarmBugs(), serviceBugs(), flowBugs(), evidenceBugs())
+	return slices.Concat(originBugs(), diskBugs(), swarmBugs(), serviceBugs(), flowBugs(), evidenceBugs(), storeBugs())
 }
 
 // apply returns the file's text with the bug in it.
