@@ -111,7 +111,11 @@ func run(ctx context.Context, o options, log io.Writer) (err error) {
 	for round := range o.rounds {
 		for _, g := range groups {
 			if err := b.runGroup(ctx, g, round); err != nil {
-				return err
+				if round == 0 {
+					return err
+				}
+				b.broken = append(b.broken, fmt.Sprintf("interrupted in round %d of %d, lab %s", round+1, o.rounds, g.name))
+				return b.report(context.WithoutCancel(ctx), commit)
 			}
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"ddm/client"
@@ -53,12 +54,8 @@ func bulk(int64) bool { return true }
 
 // once lies about a single byte of all that it gives.
 func once() func(int64) bool {
-	told := false
-	return func(int64) bool {
-		was := told
-		told = true
-		return !was
-	}
+	var told atomic.Bool // its streams run side by side
+	return func(int64) bool { return !told.Swap(true) }
 }
 
 func sha(f origintest.File) []digest.Digest {
