@@ -8,7 +8,7 @@ import (
 
 const (
 	worthStealing = 60 * time.Millisecond // what a steal must save at least
-	worthRefusal  = 500 * time.Millisecond
+	worthRefusal  = 700 * time.Millisecond
 	stealGrid     = 16 << 10
 	hedgeAfter    = 500 * time.Millisecond
 	paceAfter     = 400 * time.Millisecond // of a request until its own rate counts
