@@ -43,3 +43,22 @@ func Complete(address string, from, reached netip.Addr) (string, error) {
 	}
 	return p.seenBy(reached), nil
 }
+
+// Judge reads a request of a stream, whatever step it is, as one about a
+// resource of that size.
+func Judge(m *ddmv1.JoinRequest, size int64) error {
+	var err error
+	switch msg := m.GetStep().(type) {
+	case *ddmv1.JoinRequest_Enter:
+		_, err = parseEnter(msg.Enter)
+	case *ddmv1.JoinRequest_Bind:
+		_, err = parseBind(msg.Bind)
+	case *ddmv1.JoinRequest_Report:
+		_, _, err = parseReport(msg.Report, size)
+	case *ddmv1.JoinRequest_Want:
+		_, _, err = parseWant(msg.Want, size)
+	case *ddmv1.JoinRequest_Release:
+		_, err = parseRelease(msg.Release, size)
+	}
+	return err
+}

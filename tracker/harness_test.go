@@ -105,13 +105,18 @@ func start(t *testing.T, cfg tracker.Config) *harness {
 // another one.
 func (h *harness) from(ip, to string) ddmv1.TrackerServiceClient {
 	h.Helper()
+	return ddmv1.NewTrackerServiceClient(h.dial(ip, to))
+}
+
+func (h *harness) dial(ip, to string) *grpc.ClientConn {
+	h.Helper()
 	conn, err := rpc.Dial("passthrough:///tracker", rpc.Options{},
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return h.lan.dial(ctx, ip, to) }))
 	if err != nil {
 		h.Fatal(err)
 	}
 	h.Cleanup(func() { _ = conn.Close() })
-	return ddmv1.NewTrackerServiceClient(conn)
+	return conn
 }
 
 // client is a connection whose address does not matter.

@@ -20,6 +20,11 @@ type metrics struct {
 	departures    prometheus.Counter
 	expirations   prometheus.Counter
 	slow          prometheus.Counter
+	leases        prometheus.Counter
+	leased        prometheus.Counter
+	revoked       prometheus.Counter
+	slowMembers   prometheus.Counter
+	forgotten     prometheus.Counter
 	calls         *prometheus.CounterVec
 }
 
@@ -34,6 +39,11 @@ func newMetrics(version string) *metrics {
 		departures:    counter("departures_total", "Leases ended by their peers."),
 		expirations:   counter("expirations_total", "Leases ended because no heartbeat came."),
 		slow:          counter("slow_watchers_total", "Watches ended because the client did not read."),
+		leases:        counter("swarm_leases_total", "Leases of bytes of origins granted to members of swarms."),
+		leased:        counter("swarm_leased_bytes_total", "Bytes of these leases."),
+		revoked:       counter("swarm_revoked_bytes_total", "Leased bytes that were taken back since they did not come."),
+		slowMembers:   counter("swarm_slow_members_total", "Memberships ended because the client did not read."),
+		forgotten:     counter("holdings_forgotten_total", "Holdings of peers that there was no room for."),
 		calls: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "ddm_tracker_rpcs_total", Help: "Calls that ended, by method and gRPC code.",
 		}, []string{"method", "code"}),
@@ -45,13 +55,15 @@ func newMetrics(version string) *metrics {
 	build.Set(1)
 	m.registry.MustRegister(
 		m.registrations, m.heartbeats, m.departures, m.expirations, m.slow, m.calls, build,
+		m.leases, m.leased, m.revoked, m.slowMembers, m.forgotten,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	return m
 }
 
-// observe adds the numbers that the registry of peers holds itself.
-func (m *metrics) observe(r *registry) {
+// observe adds the numbers that the registry of peers and the swarms hold
+// themselves.
+func (m *metrics) observe(r *registry, s *swarms) {
 	gauge := func(name, help string, value func() int) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "ddm_tracker_" + name, Help: help},
 			func() float64 { return float64(value()) })
@@ -59,6 +71,9 @@ func (m *metrics) observe(r *registry) {
 	m.registry.MustRegister(
 		gauge("peers", "Peers that hold a lease.", func() int { peers, _ := r.count(); return peers }),
 		gauge("watchers", "Clients that watch.", func() int { _, watchers := r.count(); return watchers }),
+		gauge("swarms", "Generations that somebody downloads.", func() int { swarms, _, _ := s.count(); return swarms }),
+		gauge("swarm_members", "Clients that take part in swarms.", func() int { _, members, _ := s.count(); return members }),
+		gauge("holdings_bytes", "Memory taken by what peers hold.", func() int { _, _, bytes := s.count(); return bytes }),
 	)
 }
 

@@ -52,6 +52,7 @@ type registry struct {
 	cfg     Config
 	log     hclog.Logger
 	metrics *metrics
+	swarms  *swarms
 	granted chan struct{} // of one: a lease ends earlier than those before it
 
 	mu       sync.Mutex
@@ -62,9 +63,9 @@ type registry struct {
 	closed   bool
 }
 
-func newRegistry(cfg Config, log hclog.Logger, m *metrics) *registry {
+func newRegistry(cfg Config, log hclog.Logger, m *metrics, swarms *swarms) *registry {
 	return &registry{
-		cfg: cfg, log: log, metrics: m,
+		cfg: cfg, log: log, metrics: m, swarms: swarms,
 		granted:  make(chan struct{}, 1),
 		leases:   lease.NewTable[string](),
 		watchers: make(map[*watcher]struct{}),
@@ -75,6 +76,7 @@ func newRegistry(cfg Config, log hclog.Logger, m *metrics) *registry {
 // Busy if the registry is full.
 func (r *registry) register(now time.Time, reg registration, at place) (*record, error) {
 	rec := &record{registration: reg, place: at, lease: rand.Text(), beat: now}
+	rec.holdings = nil // the swarms have them
 	r.mu.Lock()
 	r.expireLocked(now)
 	i, again := r.find(rec.id)
@@ -98,6 +100,7 @@ func (r *registry) register(now time.Time, reg registration, at place) (*record,
 		rec.clone = now
 	}
 	r.publishLocked(change{ddmv1.PeerChange_KIND_JOINED, rec})
+	r.swarms.keep(now, rec, reg.holdings, true)
 	if next, _ := r.leases.Next(); !next.Before(now.Add(r.cfg.Lease)) {
 		signal(r.granted)
 	}
@@ -146,6 +149,9 @@ func (r *registry) heartbeat(now time.Time, b beat, from netip.Addr) error {
 	if rec.place != old.place || !sameLines(rec.lines, old.lines) {
 		r.publishLocked(change{ddmv1.PeerChange_KIND_JOINED, &rec})
 	}
+	if rec.place != old.place || len(b.holdings) > 0 {
+		r.swarms.keep(now, &rec, b.holdings, false)
+	}
 	r.metrics.heartbeats.Inc()
 	return nil
 }
@@ -156,7 +162,7 @@ func (r *registry) deregister(now time.Time, leaseID string) {
 	r.expireLocked(now)
 	id, ok := r.leases.Revoke(leaseID)
 	if ok {
-		r.removeLocked(id, ddmv1.PeerChange_KIND_LEFT)
+		r.removeLocked(now, id, ddmv1.PeerChange_KIND_LEFT)
 	}
 	r.mu.Unlock()
 	if ok {
@@ -262,20 +268,21 @@ func (r *registry) sweep(now time.Time) time.Duration {
 // late the timer is.
 func (r *registry) expireLocked(now time.Time) {
 	for _, id := range r.leases.Expire(now) {
-		if rec := r.removeLocked(id, ddmv1.PeerChange_KIND_EXPIRED); rec != nil {
+		if rec := r.removeLocked(now, id, ddmv1.PeerChange_KIND_EXPIRED); rec != nil {
 			r.expired = append(r.expired, rec)
 		}
 		r.metrics.expirations.Inc()
 	}
 }
 
-func (r *registry) removeLocked(id string, kind ddmv1.PeerChange_Kind) *record {
+func (r *registry) removeLocked(now time.Time, id string, kind ddmv1.PeerChange_Kind) *record {
 	i, found := r.find(id)
 	if !found {
 		return nil
 	}
 	rec := r.peers[i]
 	r.publishLocked(change{kind, rec})
+	r.swarms.lose(now, id)
 	r.peers = slices.Delete(r.peers, i, i+1)
 	return rec
 }

@@ -8,9 +8,14 @@
 //	client <--ListPeers (pages)-------------- service <-- records
 //	client <--WatchPeers (snapshot, changes)- sender  <-- bounded queue per watcher
 //
-// The registry is a small struct with one mutex; handlers run in gRPC's
-// goroutines and hold it for moments. Each watcher has one goroutine that
-// sends, and Run waits for all of them. Records never change once they are
+//	client --Join: held, wanted-------------> swarms: who downloads, who holds,
+//	peer --Register, Heartbeat: holdings----->   |   who fetches what (originlease)
+//	client <--Join (members, leases)-------- sender  <-- bounded queue per member
+//
+// The registry and the swarms are small structs with one mutex each; handlers
+// run in gRPC's goroutines and hold it for moments. Each watcher has one
+// goroutine that sends, each member one more that reads, and Run waits for all
+// of them. Records never change once they are
 // listed, so that nothing is copied under the lock but pointers.
 //
 // All state is soft: nothing is written down, and a tracker that restarts
@@ -47,6 +52,9 @@ const (
 	// More than the changes of every peer leaving at once, so that only a
 	// client that does not read is called slow.
 	defaultWatchQueue = 32_768
+	defaultMaxMembers = 4_000
+	// More than a swarm coming and leaving at once, in runs.
+	defaultMemberQueue = 8_192
 	// Every peer and every watcher has a connection.
 	defaultMaxConns = defaultMaxPeers + defaultMaxWatchers
 )
@@ -76,6 +84,8 @@ type Config struct {
 	MaxPeers    int // more registrations are refused as Busy; 0: 20,000
 	MaxWatchers int // more watches are refused as Busy; 0: 4,000
 	WatchQueue  int // changes held for one watcher before it is ended; 0: 32,768
+	MaxMembers  int // more members of swarms are refused as Busy; 0: 4,000
+	MemberQueue int // runs and changes held for one member before it is ended; 0: 8,192
 }
 
 // Server is a tracker.
@@ -85,6 +95,7 @@ type Server struct {
 	lis, http net.Listener
 	metrics   *metrics
 	reg       *registry
+	swarms    *swarms
 	ready     atomic.Bool
 }
 
@@ -119,8 +130,12 @@ func NewOn(cfg Config, lis, http net.Listener) (*Server, error) {
 		return nil, err
 	}
 	m := newMetrics(cfg.Version)
-	s := &Server{cfg: cfg, log: cfg.Log, lis: lis, http: http, metrics: m, reg: newRegistry(cfg, cfg.Log.Named("registry"), m)}
-	m.observe(s.reg)
+	swarms := newSwarms(cfg, m)
+	s := &Server{
+		cfg: cfg, log: cfg.Log, lis: lis, http: http, metrics: m, swarms: swarms,
+		reg: newRegistry(cfg, cfg.Log.Named("registry"), m, swarms),
+	}
+	m.observe(s.reg, swarms)
 	return s, nil
 }
 
@@ -143,6 +158,8 @@ func (c Config) complete() (Config, error) {
 	set(&c.MaxPeers, defaultMaxPeers)
 	set(&c.MaxWatchers, defaultMaxWatchers)
 	set(&c.WatchQueue, defaultWatchQueue)
+	set(&c.MaxMembers, defaultMaxMembers)
+	set(&c.MemberQueue, defaultMemberQueue)
 	if c.MaxConns == 0 || c.MaxConns > defaultMaxConns {
 		c.MaxConns = defaultMaxConns
 	}
@@ -161,7 +178,8 @@ func (c Config) complete() (Config, error) {
 	case c.Lease <= c.Heartbeat:
 		return c, fmt.Errorf("%w: lease: %v must be longer than the heartbeat of %v, better three times as long",
 			errdefs.Invalid, c.Lease, c.Heartbeat)
-	case c.MaxConns < 0 || c.MaxPeers < 0 || c.MaxWatchers < 0 || c.WatchQueue < 0:
+	case c.MaxConns < 0 || c.MaxPeers < 0 || c.MaxWatchers < 0 || c.WatchQueue < 0,
+		c.MaxMembers < 0 || c.MemberQueue < 0:
 		return c, fmt.Errorf("%w: a limit is negative", errdefs.Invalid)
 	}
 	return c, nil
@@ -183,11 +201,17 @@ func (s *Server) HTTPAddr() net.Addr {
 // error is of kind errdefs.Unavailable: a listener broke.
 func (s *Server) Run(ctx context.Context) error {
 	state := health.NewServer()
-	state.SetServingStatus(ddmv1.TrackerService_ServiceDesc.ServiceName, grpc_health_v1.HealthCheckResponse_SERVING)
+	for _, name := range []string{ddmv1.TrackerService_ServiceDesc.ServiceName, ddmv1.SwarmService_ServiceDesc.ServiceName, ddmv1.ShareService_ServiceDesc.ServiceName} {
+		state.SetServingStatus(name, grpc_health_v1.HealthCheckResponse_SERVING)
+	}
 	guard := rpc.NewGuard(rpc.Limits{PerAddress: connsPerAddress, Total: s.cfg.MaxConns, Streams: streamsPerAddress}, s.log)
 	srv := rpc.NewServer(rpc.Options{Role: rpc.Control, Log: s.log.Named("rpc"), Health: state, Guard: guard}, s.metrics.interceptors()...)
 	service := &service{cfg: s.cfg, reg: s.reg}
 	ddmv1.RegisterTrackerServiceServer(srv, service)
+	joins := &swarmService{cfg: s.cfg, swarms: s.swarms}
+	ddmv1.RegisterSwarmServiceServer(srv, joins)
+	sharing := &shareService{hello: service.hello(), shares: newShares(), over: make(chan struct{})}
+	ddmv1.RegisterShareServiceServer(srv, sharing)
 
 	s.ready.Store(true)
 	g, running := errgroup.WithContext(ctx)
@@ -202,17 +226,22 @@ func (s *Server) Run(ctx context.Context) error {
 		})
 	}
 	g.Go(func() error { s.reg.run(running); return nil })
+	g.Go(func() error { s.swarms.run(running); return nil })
 	g.Go(func() error {
 		<-running.Done()
 		s.ready.Store(false)
 		state.Shutdown()
 		s.reg.close()
+		s.swarms.close()
+		close(sharing.over)
 		stopServing()
 		return nil
 	})
 	s.logReady()
 	err := g.Wait()
 	service.senders.Wait()
+	joins.streams.Wait()
+	sharing.receivers.Wait()
 	s.log.Info("tracker ended")
 	return err
 }

@@ -29,6 +29,7 @@ type registration struct {
 	port                    uint16
 	lines                   []*ddmv1.Line
 	load                    *ddmv1.Load
+	holdings                []holding
 }
 
 // beat is a HeartbeatRequest that was found good.
@@ -36,6 +37,8 @@ type beat struct {
 	lease string
 	load  *ddmv1.Load
 	lines []*ddmv1.Line // nil: unchanged
+
+	holdings []holding
 }
 
 // The parse functions judge one message each. Their errors are of kind Invalid
@@ -78,7 +81,10 @@ func parseRegister(m *ddmv1.RegisterRequest) (registration, error) {
 	if reg.lines, err = copyLines("peer.lines", p.GetLines()); err != nil {
 		return reg, err
 	}
-	reg.load, err = copyLoad("peer.load", p.GetLoad())
+	if reg.load, err = copyLoad("peer.load", p.GetLoad()); err != nil {
+		return reg, err
+	}
+	reg.holdings, err = parseHoldings("holdings", m.GetHoldings())
 	return reg, err
 }
 
@@ -94,7 +100,8 @@ func parseHeartbeat(m *ddmv1.HeartbeatRequest) (beat, error) {
 	if err != nil {
 		return beat{}, err
 	}
-	return beat{lease: m.GetLeaseId(), load: load, lines: lines}, nil
+	holdings, err := parseHoldings("holdings", m.GetHoldings())
+	return beat{lease: m.GetLeaseId(), load: load, lines: lines, holdings: holdings}, err
 }
 
 func parseDeregister(m *ddmv1.DeregisterRequest) (lease string, err error) {

@@ -61,34 +61,43 @@ func (p *Pieces) Check(ctx context.Context, content io.ReaderAt, size int64, pas
 	if err := p.Fits(size); err != nil {
 		return nil, err
 	}
-	h, err := New(p.Algorithm)
-	if err != nil {
-		return nil, err
-	}
 	buf := make([]byte, min(p.Length, 1<<20))
-	for i, want := range p.Sums {
-		h.Reset()
-		r := p.Range(i, size)
-		for off := r.Off; off < r.End(); {
-			if err := ctx.Err(); err != nil {
-				return nil, err
-			}
-			n, err := content.ReadAt(buf[:min(int64(len(buf)), r.End()-off)], off)
-			h.Write(buf[:n])
-			off += int64(n)
-			if err != nil && off < r.End() {
-				if err == io.EOF { // bare, as ReadAt gives it
-					break
-				}
-				return nil, fmt.Errorf("%w: read back: %w", errdefs.OpenFile, err)
-			}
+	for i := range p.Sums {
+		right, err := p.Weigh(ctx, content, i, size, buf)
+		if err != nil {
+			return nil, err
 		}
-		if !bytes.Equal(h.Sum(nil), want) {
+		if !right {
 			bad = append(bad, i)
 		}
 		if passed != nil {
-			passed(r.End())
+			passed(p.Range(i, size).End())
 		}
 	}
 	return bad, nil
+}
+
+// Weigh reads piece i of content, through buf, and reports whether it is
+// right. A piece that content is too short for is not. What cannot be read is
+// errdefs.OpenFile, with the reader's error.
+func (p *Pieces) Weigh(ctx context.Context, content io.ReaderAt, i int, size int64, buf []byte) (bool, error) {
+	h, err := New(p.Algorithm)
+	if err != nil {
+		return false, err
+	}
+	for r := p.Range(i, size); !r.Empty(); {
+		if err := ctx.Err(); err != nil {
+			return false, err
+		}
+		n, err := content.ReadAt(buf[:min(int64(len(buf)), r.Len)], r.Off)
+		h.Write(buf[:n])
+		r = byterange.Between(r.Off+int64(n), r.End())
+		if err != nil && !r.Empty() {
+			if err == io.EOF { // bare, as ReadAt gives it
+				break
+			}
+			return false, fmt.Errorf("%w: read back: %w", errdefs.OpenFile, err)
+		}
+	}
+	return bytes.Equal(h.Sum(nil), p.Sums[i]), nil
 }

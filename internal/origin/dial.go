@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"ddm/internal/blockconn"
 	"ddm/internal/errdefs"
 	"ddm/internal/netif"
 )
@@ -21,10 +22,22 @@ type dialer struct {
 	policy  Policy
 	timeout time.Duration
 	custom  func(ctx context.Context, network, addr string) (net.Conn, error)
+	few     blockconn.Few // what bulk comes over
 
 	mu     sync.Mutex // guards what follows; held while name servers are tried
 	looked time.Time  // when they were
 	mute   bool       // they do not answer over this line
+}
+
+// mostBlocking is how many connections of a line hold a thread each. No
+// download opens more over one line.
+const mostBlocking = 16
+
+func newDialer(cfg LineConfig, bind binding, policy Policy) *dialer {
+	return &dialer{
+		bind: bind, policy: policy, timeout: cfg.ConnectTimeout, custom: cfg.Dial,
+		few: blockconn.Few{Most: mostBlocking},
+	}
 }
 
 // dial has the form of http.Transport.DialContext.
@@ -55,10 +68,17 @@ func (d *dialer) dial(ctx context.Context, network, addr string) (net.Conn, erro
 	}
 	// Only ControlContext: Control would be ignored beside it.
 	nd := net.Dialer{Timeout: d.timeout, ControlContext: control, Resolver: d.resolve(ctx, host)}
+	open := d.dialFrom
 	if d.bind.isZero() || d.bind.device && !d.bind.addr.IsValid() {
-		return nd.DialContext(ctx, network, addr)
+		open = func(ctx context.Context, nd net.Dialer, addr string) (net.Conn, error) {
+			return nd.DialContext(ctx, network, addr)
+		}
 	}
-	return d.dialFrom(ctx, nd, addr)
+	conn, err := open(ctx, nd, addr)
+	if err != nil {
+		return nil, err
+	}
+	return d.few.New(conn), nil
 }
 
 const (

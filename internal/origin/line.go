@@ -108,11 +108,11 @@ func NewLine(cfg LineConfig) (*Line, error) {
 		cfg.StallTimeout = defaultStallTimeout
 	}
 	l := &Line{cfg: cfg, public: newClassifier(nil)}
-	l.plain = newTransport(cfg, &dialer{bind: bind, policy: cfg.Policy, timeout: cfg.ConnectTimeout, custom: cfg.Dial})
+	l.plain = newTransport(cfg, newDialer(cfg, bind, cfg.Policy))
 	l.guarded = l.plain
 	if cfg.Redirected != nil {
 		// A transport of its own: a pooled connection is not judged again.
-		l.guarded = newTransport(cfg, &dialer{bind: bind, policy: cfg.Redirected, timeout: cfg.ConnectTimeout, custom: cfg.Dial})
+		l.guarded = newTransport(cfg, newDialer(cfg, bind, cfg.Redirected))
 	}
 	return l, nil
 }
@@ -160,6 +160,9 @@ func (l *Line) Probe(ctx context.Context, req ProbeRequest) (*Reply, error) {
 		return nil, fmt.Errorf("%w: probe of %v", errdefs.Invalid, want)
 	}
 	q := request{url: u, header: req.Header, jar: req.Jar, rng: byterange.FormatRange(want), guarded: req.Guarded, probe: true, undigested: req.Undigested}
+	if req.Whole {
+		return l.whole(ctx, q)
+	}
 	a, err := l.get(ctx, q)
 	if err != nil {
 		return nil, err
@@ -167,12 +170,23 @@ func (l *Line) Probe(ctx context.Context, req ProbeRequest) (*Reply, error) {
 	p, err := acceptProbe(a.resp.StatusCode, a.resp.Header, a.resp.ContentLength, a.chunked(), want)
 	if errors.Is(err, errAskWhole) {
 		a.discard()
-		q.rng = ""
-		if a, err = l.get(ctx, q); err != nil {
-			return nil, err
-		}
-		p, err = acceptWhole(a.resp.StatusCode, a.resp.Header, a.resp.ContentLength, a.chunked())
+		return l.whole(ctx, q)
 	}
+	if err != nil {
+		a.discard()
+		return nil, err
+	}
+	return l.reply(ctx, a, p.Verdict, p.whole), nil
+}
+
+// whole asks for everything in one reply.
+func (l *Line) whole(ctx context.Context, q request) (*Reply, error) {
+	q.rng = ""
+	a, err := l.get(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	p, err := acceptWhole(a.resp.StatusCode, a.resp.Header, a.resp.ContentLength, a.chunked())
 	if err != nil {
 		a.discard()
 		return nil, err

@@ -102,6 +102,7 @@ type ProbeRequest struct {
 	Jar    http.CookieJar // nil: none
 	From   int64          // first byte to ask for
 	First  int64          // bytes to ask for; 0: 1 MiB
+	Whole  bool           // ask for everything in one reply instead, without a range
 
 	Guarded    bool // as in Resource
 	Undigested bool // as in Resource

@@ -605,6 +605,7 @@ type FetchResponse struct {
 	//	*FetchResponse_Failed
 	//	*FetchResponse_LinesChanged
 	//	*FetchResponse_Draining
+	//	*FetchResponse_HeldChanged
 	//	*FetchResponse_Data
 	Event         isFetchResponse_Event `protobuf_oneof:"event"`
 	unknownFields protoimpl.UnknownFields
@@ -702,6 +703,15 @@ func (x *FetchResponse) GetDraining() *Draining {
 	return nil
 }
 
+func (x *FetchResponse) GetHeldChanged() *HeldChanged {
+	if x != nil {
+		if x, ok := x.Event.(*FetchResponse_HeldChanged); ok {
+			return x.HeldChanged
+		}
+	}
+	return nil
+}
+
 func (x *FetchResponse) GetData() *Data {
 	if x != nil {
 		if x, ok := x.Event.(*FetchResponse_Data); ok {
@@ -747,6 +757,12 @@ type FetchResponse_Draining struct {
 	Draining *Draining `protobuf:"bytes,6,opt,name=draining,proto3,oneof"`
 }
 
+type FetchResponse_HeldChanged struct {
+	// What the peer holds changed. Only for a client whose Hello names the
+	// capability "holdings".
+	HeldChanged *HeldChanged `protobuf:"bytes,7,opt,name=held_changed,json=heldChanged,proto3,oneof"`
+}
+
 type FetchResponse_Data struct {
 	// Bytes. Last in the message, so that a receiver can hand the payload on
 	// without copying it.
@@ -764,6 +780,8 @@ func (*FetchResponse_Failed) isFetchResponse_Event() {}
 func (*FetchResponse_LinesChanged) isFetchResponse_Event() {}
 
 func (*FetchResponse_Draining) isFetchResponse_Event() {}
+
+func (*FetchResponse_HeldChanged) isFetchResponse_Event() {}
 
 func (*FetchResponse_Data) isFetchResponse_Event() {}
 
@@ -843,6 +861,62 @@ func (x *Opened) GetHeld() []*Run {
 	return nil
 }
 
+// HeldChanged says what the peer holds besides, or no more. A client that
+// shares what it downloads sends it while its bytes arrive.
+type HeldChanged struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What came, in ascending order: at most 4,096 runs.
+	Came []*Run `protobuf:"bytes,1,rep,name=came,proto3" json:"came,omitempty"`
+	// What is gone, in ascending order: at most 4,096 runs.
+	Gone          []*Run `protobuf:"bytes,2,rep,name=gone,proto3" json:"gone,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HeldChanged) Reset() {
+	*x = HeldChanged{}
+	mi := &file_ddm_v1_peer_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HeldChanged) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HeldChanged) ProtoMessage() {}
+
+func (x *HeldChanged) ProtoReflect() protoreflect.Message {
+	mi := &file_ddm_v1_peer_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HeldChanged.ProtoReflect.Descriptor instead.
+func (*HeldChanged) Descriptor() ([]byte, []int) {
+	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *HeldChanged) GetCame() []*Run {
+	if x != nil {
+		return x.Came
+	}
+	return nil
+}
+
+func (x *HeldChanged) GetGone() []*Run {
+	if x != nil {
+		return x.Gone
+	}
+	return nil
+}
+
 // Run is some bytes of the resource, one behind the other.
 type Run struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -856,7 +930,7 @@ type Run struct {
 
 func (x *Run) Reset() {
 	*x = Run{}
-	mi := &file_ddm_v1_peer_proto_msgTypes[10]
+	mi := &file_ddm_v1_peer_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -868,7 +942,7 @@ func (x *Run) String() string {
 func (*Run) ProtoMessage() {}
 
 func (x *Run) ProtoReflect() protoreflect.Message {
-	mi := &file_ddm_v1_peer_proto_msgTypes[10]
+	mi := &file_ddm_v1_peer_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -881,7 +955,7 @@ func (x *Run) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Run.ProtoReflect.Descriptor instead.
 func (*Run) Descriptor() ([]byte, []int) {
-	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{10}
+	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Run) GetOffset() int64 {
@@ -914,7 +988,7 @@ type Started struct {
 
 func (x *Started) Reset() {
 	*x = Started{}
-	mi := &file_ddm_v1_peer_proto_msgTypes[11]
+	mi := &file_ddm_v1_peer_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -926,7 +1000,7 @@ func (x *Started) String() string {
 func (*Started) ProtoMessage() {}
 
 func (x *Started) ProtoReflect() protoreflect.Message {
-	mi := &file_ddm_v1_peer_proto_msgTypes[11]
+	mi := &file_ddm_v1_peer_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -939,7 +1013,7 @@ func (x *Started) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Started.ProtoReflect.Descriptor instead.
 func (*Started) Descriptor() ([]byte, []int) {
-	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{11}
+	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Started) GetAssignmentId() uint64 {
@@ -982,7 +1056,7 @@ type Data struct {
 
 func (x *Data) Reset() {
 	*x = Data{}
-	mi := &file_ddm_v1_peer_proto_msgTypes[12]
+	mi := &file_ddm_v1_peer_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -994,7 +1068,7 @@ func (x *Data) String() string {
 func (*Data) ProtoMessage() {}
 
 func (x *Data) ProtoReflect() protoreflect.Message {
-	mi := &file_ddm_v1_peer_proto_msgTypes[12]
+	mi := &file_ddm_v1_peer_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1007,7 +1081,7 @@ func (x *Data) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Data.ProtoReflect.Descriptor instead.
 func (*Data) Descriptor() ([]byte, []int) {
-	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{12}
+	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Data) GetAssignmentId() uint64 {
@@ -1049,7 +1123,7 @@ type Done struct {
 
 func (x *Done) Reset() {
 	*x = Done{}
-	mi := &file_ddm_v1_peer_proto_msgTypes[13]
+	mi := &file_ddm_v1_peer_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1061,7 +1135,7 @@ func (x *Done) String() string {
 func (*Done) ProtoMessage() {}
 
 func (x *Done) ProtoReflect() protoreflect.Message {
-	mi := &file_ddm_v1_peer_proto_msgTypes[13]
+	mi := &file_ddm_v1_peer_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1074,7 +1148,7 @@ func (x *Done) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Done.ProtoReflect.Descriptor instead.
 func (*Done) Descriptor() ([]byte, []int) {
-	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{13}
+	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Done) GetAssignmentId() uint64 {
@@ -1100,7 +1174,7 @@ type Failed struct {
 
 func (x *Failed) Reset() {
 	*x = Failed{}
-	mi := &file_ddm_v1_peer_proto_msgTypes[14]
+	mi := &file_ddm_v1_peer_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1112,7 +1186,7 @@ func (x *Failed) String() string {
 func (*Failed) ProtoMessage() {}
 
 func (x *Failed) ProtoReflect() protoreflect.Message {
-	mi := &file_ddm_v1_peer_proto_msgTypes[14]
+	mi := &file_ddm_v1_peer_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1125,7 +1199,7 @@ func (x *Failed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failed.ProtoReflect.Descriptor instead.
 func (*Failed) Descriptor() ([]byte, []int) {
-	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{14}
+	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Failed) GetAssignmentId() uint64 {
@@ -1161,7 +1235,7 @@ type LinesChanged struct {
 
 func (x *LinesChanged) Reset() {
 	*x = LinesChanged{}
-	mi := &file_ddm_v1_peer_proto_msgTypes[15]
+	mi := &file_ddm_v1_peer_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1173,7 +1247,7 @@ func (x *LinesChanged) String() string {
 func (*LinesChanged) ProtoMessage() {}
 
 func (x *LinesChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_ddm_v1_peer_proto_msgTypes[15]
+	mi := &file_ddm_v1_peer_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1186,7 +1260,7 @@ func (x *LinesChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LinesChanged.ProtoReflect.Descriptor instead.
 func (*LinesChanged) Descriptor() ([]byte, []int) {
-	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{15}
+	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *LinesChanged) GetLines() []*Line {
@@ -1207,7 +1281,7 @@ type Draining struct {
 
 func (x *Draining) Reset() {
 	*x = Draining{}
-	mi := &file_ddm_v1_peer_proto_msgTypes[16]
+	mi := &file_ddm_v1_peer_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1219,7 +1293,7 @@ func (x *Draining) String() string {
 func (*Draining) ProtoMessage() {}
 
 func (x *Draining) ProtoReflect() protoreflect.Message {
-	mi := &file_ddm_v1_peer_proto_msgTypes[16]
+	mi := &file_ddm_v1_peer_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1232,7 +1306,7 @@ func (x *Draining) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Draining.ProtoReflect.Descriptor instead.
 func (*Draining) Descriptor() ([]byte, []int) {
-	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{16}
+	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Draining) GetGrace() *durationpb.Duration {
@@ -1253,7 +1327,7 @@ type ProbeRequest struct {
 
 func (x *ProbeRequest) Reset() {
 	*x = ProbeRequest{}
-	mi := &file_ddm_v1_peer_proto_msgTypes[17]
+	mi := &file_ddm_v1_peer_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1265,7 +1339,7 @@ func (x *ProbeRequest) String() string {
 func (*ProbeRequest) ProtoMessage() {}
 
 func (x *ProbeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ddm_v1_peer_proto_msgTypes[17]
+	mi := &file_ddm_v1_peer_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1278,7 +1352,7 @@ func (x *ProbeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProbeRequest.ProtoReflect.Descriptor instead.
 func (*ProbeRequest) Descriptor() ([]byte, []int) {
-	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{17}
+	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ProbeRequest) GetResource() *Resource {
@@ -1306,7 +1380,7 @@ type ProbeResponse struct {
 
 func (x *ProbeResponse) Reset() {
 	*x = ProbeResponse{}
-	mi := &file_ddm_v1_peer_proto_msgTypes[18]
+	mi := &file_ddm_v1_peer_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1318,7 +1392,7 @@ func (x *ProbeResponse) String() string {
 func (*ProbeResponse) ProtoMessage() {}
 
 func (x *ProbeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ddm_v1_peer_proto_msgTypes[18]
+	mi := &file_ddm_v1_peer_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1331,7 +1405,7 @@ func (x *ProbeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProbeResponse.ProtoReflect.Descriptor instead.
 func (*ProbeResponse) Descriptor() ([]byte, []int) {
-	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{18}
+	return file_ddm_v1_peer_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ProbeResponse) GetGeneration() *Generation {
@@ -1400,21 +1474,25 @@ const file_ddm_v1_peer_proto_rawDesc = "" +
 	"\rassignment_id\x18\x01 \x01(\x04R\fassignmentId\x12\x10\n" +
 	"\x03end\x18\x02 \x01(\x03R\x03end\"-\n" +
 	"\x06Cancel\x12#\n" +
-	"\rassignment_id\x18\x01 \x01(\x04R\fassignmentId\"\xce\x02\n" +
+	"\rassignment_id\x18\x01 \x01(\x04R\fassignmentId\"\x88\x03\n" +
 	"\rFetchResponse\x12(\n" +
 	"\x06opened\x18\x01 \x01(\v2\x0e.ddm.v1.OpenedH\x00R\x06opened\x12+\n" +
 	"\astarted\x18\x02 \x01(\v2\x0f.ddm.v1.StartedH\x00R\astarted\x12\"\n" +
 	"\x04done\x18\x03 \x01(\v2\f.ddm.v1.DoneH\x00R\x04done\x12(\n" +
 	"\x06failed\x18\x04 \x01(\v2\x0e.ddm.v1.FailedH\x00R\x06failed\x12;\n" +
 	"\rlines_changed\x18\x05 \x01(\v2\x14.ddm.v1.LinesChangedH\x00R\flinesChanged\x12.\n" +
-	"\bdraining\x18\x06 \x01(\v2\x10.ddm.v1.DrainingH\x00R\bdraining\x12\"\n" +
+	"\bdraining\x18\x06 \x01(\v2\x10.ddm.v1.DrainingH\x00R\bdraining\x128\n" +
+	"\fheld_changed\x18\a \x01(\v2\x13.ddm.v1.HeldChangedH\x00R\vheldChanged\x12\"\n" +
 	"\x04data\x18\x0f \x01(\v2\f.ddm.v1.DataH\x00R\x04dataB\a\n" +
 	"\x05event\"\x8f\x01\n" +
 	"\x06Opened\x12#\n" +
 	"\x05hello\x18\x01 \x01(\v2\r.ddm.v1.HelloR\x05hello\x12\"\n" +
 	"\x05lines\x18\x02 \x03(\v2\f.ddm.v1.LineR\x05lines\x12\x1b\n" +
 	"\tmax_lanes\x18\x03 \x01(\rR\bmaxLanes\x12\x1f\n" +
-	"\x04held\x18\x04 \x03(\v2\v.ddm.v1.RunR\x04held\"5\n" +
+	"\x04held\x18\x04 \x03(\v2\v.ddm.v1.RunR\x04held\"O\n" +
+	"\vHeldChanged\x12\x1f\n" +
+	"\x04came\x18\x01 \x03(\v2\v.ddm.v1.RunR\x04came\x12\x1f\n" +
+	"\x04gone\x18\x02 \x03(\v2\v.ddm.v1.RunR\x04gone\"5\n" +
 	"\x03Run\x12\x16\n" +
 	"\x06offset\x18\x01 \x01(\x03R\x06offset\x12\x16\n" +
 	"\x06length\x18\x02 \x01(\x03R\x06length\"\x9c\x01\n" +
@@ -1465,7 +1543,7 @@ func file_ddm_v1_peer_proto_rawDescGZIP() []byte {
 	return file_ddm_v1_peer_proto_rawDescData
 }
 
-var file_ddm_v1_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_ddm_v1_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_ddm_v1_peer_proto_goTypes = []any{
 	(*Resource)(nil),            // 0: ddm.v1.Resource
 	(*Header)(nil),              // 1: ddm.v1.Header
@@ -1477,59 +1555,63 @@ var file_ddm_v1_peer_proto_goTypes = []any{
 	(*Cancel)(nil),              // 7: ddm.v1.Cancel
 	(*FetchResponse)(nil),       // 8: ddm.v1.FetchResponse
 	(*Opened)(nil),              // 9: ddm.v1.Opened
-	(*Run)(nil),                 // 10: ddm.v1.Run
-	(*Started)(nil),             // 11: ddm.v1.Started
-	(*Data)(nil),                // 12: ddm.v1.Data
-	(*Done)(nil),                // 13: ddm.v1.Done
-	(*Failed)(nil),              // 14: ddm.v1.Failed
-	(*LinesChanged)(nil),        // 15: ddm.v1.LinesChanged
-	(*Draining)(nil),            // 16: ddm.v1.Draining
-	(*ProbeRequest)(nil),        // 17: ddm.v1.ProbeRequest
-	(*ProbeResponse)(nil),       // 18: ddm.v1.ProbeResponse
-	(*Generation)(nil),          // 19: ddm.v1.Generation
-	(*Hello)(nil),               // 20: ddm.v1.Hello
-	(*Line)(nil),                // 21: ddm.v1.Line
-	(*durationpb.Duration)(nil), // 22: google.protobuf.Duration
-	(*Failure)(nil),             // 23: ddm.v1.Failure
+	(*HeldChanged)(nil),         // 10: ddm.v1.HeldChanged
+	(*Run)(nil),                 // 11: ddm.v1.Run
+	(*Started)(nil),             // 12: ddm.v1.Started
+	(*Data)(nil),                // 13: ddm.v1.Data
+	(*Done)(nil),                // 14: ddm.v1.Done
+	(*Failed)(nil),              // 15: ddm.v1.Failed
+	(*LinesChanged)(nil),        // 16: ddm.v1.LinesChanged
+	(*Draining)(nil),            // 17: ddm.v1.Draining
+	(*ProbeRequest)(nil),        // 18: ddm.v1.ProbeRequest
+	(*ProbeResponse)(nil),       // 19: ddm.v1.ProbeResponse
+	(*Generation)(nil),          // 20: ddm.v1.Generation
+	(*Hello)(nil),               // 21: ddm.v1.Hello
+	(*Line)(nil),                // 22: ddm.v1.Line
+	(*durationpb.Duration)(nil), // 23: google.protobuf.Duration
+	(*Failure)(nil),             // 24: ddm.v1.Failure
 }
 var file_ddm_v1_peer_proto_depIdxs = []int32{
-	19, // 0: ddm.v1.Resource.generation:type_name -> ddm.v1.Generation
+	20, // 0: ddm.v1.Resource.generation:type_name -> ddm.v1.Generation
 	1,  // 1: ddm.v1.Resource.headers:type_name -> ddm.v1.Header
 	3,  // 2: ddm.v1.FetchRequest.open:type_name -> ddm.v1.Open
 	5,  // 3: ddm.v1.FetchRequest.assign:type_name -> ddm.v1.Assign
 	6,  // 4: ddm.v1.FetchRequest.shrink:type_name -> ddm.v1.Shrink
 	7,  // 5: ddm.v1.FetchRequest.cancel:type_name -> ddm.v1.Cancel
 	4,  // 6: ddm.v1.FetchRequest.mirror:type_name -> ddm.v1.Mirror
-	20, // 7: ddm.v1.Open.hello:type_name -> ddm.v1.Hello
+	21, // 7: ddm.v1.Open.hello:type_name -> ddm.v1.Hello
 	0,  // 8: ddm.v1.Open.resource:type_name -> ddm.v1.Resource
 	0,  // 9: ddm.v1.Mirror.resource:type_name -> ddm.v1.Resource
 	9,  // 10: ddm.v1.FetchResponse.opened:type_name -> ddm.v1.Opened
-	11, // 11: ddm.v1.FetchResponse.started:type_name -> ddm.v1.Started
-	13, // 12: ddm.v1.FetchResponse.done:type_name -> ddm.v1.Done
-	14, // 13: ddm.v1.FetchResponse.failed:type_name -> ddm.v1.Failed
-	15, // 14: ddm.v1.FetchResponse.lines_changed:type_name -> ddm.v1.LinesChanged
-	16, // 15: ddm.v1.FetchResponse.draining:type_name -> ddm.v1.Draining
-	12, // 16: ddm.v1.FetchResponse.data:type_name -> ddm.v1.Data
-	20, // 17: ddm.v1.Opened.hello:type_name -> ddm.v1.Hello
-	21, // 18: ddm.v1.Opened.lines:type_name -> ddm.v1.Line
-	10, // 19: ddm.v1.Opened.held:type_name -> ddm.v1.Run
-	19, // 20: ddm.v1.Started.generation:type_name -> ddm.v1.Generation
-	22, // 21: ddm.v1.Started.first_byte:type_name -> google.protobuf.Duration
-	23, // 22: ddm.v1.Failed.failure:type_name -> ddm.v1.Failure
-	19, // 23: ddm.v1.Failed.seen:type_name -> ddm.v1.Generation
-	21, // 24: ddm.v1.LinesChanged.lines:type_name -> ddm.v1.Line
-	22, // 25: ddm.v1.Draining.grace:type_name -> google.protobuf.Duration
-	0,  // 26: ddm.v1.ProbeRequest.resource:type_name -> ddm.v1.Resource
-	19, // 27: ddm.v1.ProbeResponse.generation:type_name -> ddm.v1.Generation
-	2,  // 28: ddm.v1.PeerService.Fetch:input_type -> ddm.v1.FetchRequest
-	17, // 29: ddm.v1.PeerService.Probe:input_type -> ddm.v1.ProbeRequest
-	8,  // 30: ddm.v1.PeerService.Fetch:output_type -> ddm.v1.FetchResponse
-	18, // 31: ddm.v1.PeerService.Probe:output_type -> ddm.v1.ProbeResponse
-	30, // [30:32] is the sub-list for method output_type
-	28, // [28:30] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	12, // 11: ddm.v1.FetchResponse.started:type_name -> ddm.v1.Started
+	14, // 12: ddm.v1.FetchResponse.done:type_name -> ddm.v1.Done
+	15, // 13: ddm.v1.FetchResponse.failed:type_name -> ddm.v1.Failed
+	16, // 14: ddm.v1.FetchResponse.lines_changed:type_name -> ddm.v1.LinesChanged
+	17, // 15: ddm.v1.FetchResponse.draining:type_name -> ddm.v1.Draining
+	10, // 16: ddm.v1.FetchResponse.held_changed:type_name -> ddm.v1.HeldChanged
+	13, // 17: ddm.v1.FetchResponse.data:type_name -> ddm.v1.Data
+	21, // 18: ddm.v1.Opened.hello:type_name -> ddm.v1.Hello
+	22, // 19: ddm.v1.Opened.lines:type_name -> ddm.v1.Line
+	11, // 20: ddm.v1.Opened.held:type_name -> ddm.v1.Run
+	11, // 21: ddm.v1.HeldChanged.came:type_name -> ddm.v1.Run
+	11, // 22: ddm.v1.HeldChanged.gone:type_name -> ddm.v1.Run
+	20, // 23: ddm.v1.Started.generation:type_name -> ddm.v1.Generation
+	23, // 24: ddm.v1.Started.first_byte:type_name -> google.protobuf.Duration
+	24, // 25: ddm.v1.Failed.failure:type_name -> ddm.v1.Failure
+	20, // 26: ddm.v1.Failed.seen:type_name -> ddm.v1.Generation
+	22, // 27: ddm.v1.LinesChanged.lines:type_name -> ddm.v1.Line
+	23, // 28: ddm.v1.Draining.grace:type_name -> google.protobuf.Duration
+	0,  // 29: ddm.v1.ProbeRequest.resource:type_name -> ddm.v1.Resource
+	20, // 30: ddm.v1.ProbeResponse.generation:type_name -> ddm.v1.Generation
+	2,  // 31: ddm.v1.PeerService.Fetch:input_type -> ddm.v1.FetchRequest
+	18, // 32: ddm.v1.PeerService.Probe:input_type -> ddm.v1.ProbeRequest
+	8,  // 33: ddm.v1.PeerService.Fetch:output_type -> ddm.v1.FetchResponse
+	19, // 34: ddm.v1.PeerService.Probe:output_type -> ddm.v1.ProbeResponse
+	33, // [33:35] is the sub-list for method output_type
+	31, // [31:33] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_ddm_v1_peer_proto_init() }
@@ -1552,6 +1634,7 @@ func file_ddm_v1_peer_proto_init() {
 		(*FetchResponse_Failed)(nil),
 		(*FetchResponse_LinesChanged)(nil),
 		(*FetchResponse_Draining)(nil),
+		(*FetchResponse_HeldChanged)(nil),
 		(*FetchResponse_Data)(nil),
 	}
 	type x struct{}
@@ -1560,7 +1643,7 @@ func file_ddm_v1_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ddm_v1_peer_proto_rawDesc), len(file_ddm_v1_peer_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   19,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

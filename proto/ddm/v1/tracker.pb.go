@@ -200,7 +200,10 @@ type RegisterRequest struct {
 	// Version and capabilities of the peer.
 	Hello *Hello `protobuf:"bytes,1,opt,name=hello,proto3" json:"hello,omitempty"`
 	// Who it is.
-	Peer          *PeerInfo `protobuf:"bytes,2,opt,name=peer,proto3" json:"peer,omitempty"`
+	Peer *PeerInfo `protobuf:"bytes,2,opt,name=peer,proto3" json:"peer,omitempty"`
+	// What its store holds, as far as one message can say it; the rest comes
+	// with heartbeats. What an earlier registration said is forgotten.
+	Holdings      []*Holding `protobuf:"bytes,3,rep,name=holdings,proto3" json:"holdings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -245,6 +248,13 @@ func (x *RegisterRequest) GetHello() *Hello {
 func (x *RegisterRequest) GetPeer() *PeerInfo {
 	if x != nil {
 		return x.Peer
+	}
+	return nil
+}
+
+func (x *RegisterRequest) GetHoldings() []*Holding {
+	if x != nil {
+		return x.Holdings
 	}
 	return nil
 }
@@ -339,7 +349,10 @@ type HeartbeatRequest struct {
 	// How busy the peer is now.
 	Load *Load `protobuf:"bytes,2,opt,name=load,proto3" json:"load,omitempty"`
 	// The lines as they are now; empty: unchanged.
-	Lines         []*Line `protobuf:"bytes,3,rep,name=lines,proto3" json:"lines,omitempty"`
+	Lines []*Line `protobuf:"bytes,3,rep,name=lines,proto3" json:"lines,omitempty"`
+	// What of its store changed since it said it last, as far as one message can
+	// say it.
+	Holdings      []*Holding `protobuf:"bytes,4,rep,name=holdings,proto3" json:"holdings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -391,6 +404,13 @@ func (x *HeartbeatRequest) GetLoad() *Load {
 func (x *HeartbeatRequest) GetLines() []*Line {
 	if x != nil {
 		return x.Lines
+	}
+	return nil
+}
+
+func (x *HeartbeatRequest) GetHoldings() []*Holding {
+	if x != nil {
+		return x.Holdings
 	}
 	return nil
 }
@@ -795,7 +815,7 @@ var File_ddm_v1_tracker_proto protoreflect.FileDescriptor
 
 const file_ddm_v1_tracker_proto_rawDesc = "" +
 	"\n" +
-	"\x14ddm/v1/tracker.proto\x12\x06ddm.v1\x1a\x13ddm/v1/common.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x84\x02\n" +
+	"\x14ddm/v1/tracker.proto\x12\x06ddm.v1\x1a\x13ddm/v1/common.proto\x1a\x12ddm/v1/swarm.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x84\x02\n" +
 	"\bPeerInfo\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
@@ -804,20 +824,22 @@ const file_ddm_v1_tracker_proto_rawDesc = "" +
 	"\x05lines\x18\x05 \x03(\v2\f.ddm.v1.LineR\x05lines\x12 \n" +
 	"\x04load\x18\x06 \x01(\v2\f.ddm.v1.LoadR\x04load\x12A\n" +
 	"\x0elast_heartbeat\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\rlastHeartbeat\x12\x17\n" +
-	"\aboot_id\x18\b \x01(\tR\x06bootId\"\\\n" +
+	"\aboot_id\x18\b \x01(\tR\x06bootId\"\x89\x01\n" +
 	"\x0fRegisterRequest\x12#\n" +
 	"\x05hello\x18\x01 \x01(\v2\r.ddm.v1.HelloR\x05hello\x12$\n" +
-	"\x04peer\x18\x02 \x01(\v2\x10.ddm.v1.PeerInfoR\x04peer\"\xf4\x01\n" +
+	"\x04peer\x18\x02 \x01(\v2\x10.ddm.v1.PeerInfoR\x04peer\x12+\n" +
+	"\bholdings\x18\x03 \x03(\v2\x0f.ddm.v1.HoldingR\bholdings\"\xf4\x01\n" +
 	"\x10RegisterResponse\x12#\n" +
 	"\x05hello\x18\x01 \x01(\v2\r.ddm.v1.HelloR\x05hello\x12\x19\n" +
 	"\blease_id\x18\x02 \x01(\tR\aleaseId\x12D\n" +
 	"\x10heartbeat_period\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x0fheartbeatPeriod\x12@\n" +
 	"\x0elease_duration\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\rleaseDuration\x12\x18\n" +
-	"\aaddress\x18\x05 \x01(\tR\aaddress\"s\n" +
+	"\aaddress\x18\x05 \x01(\tR\aaddress\"\xa0\x01\n" +
 	"\x10HeartbeatRequest\x12\x19\n" +
 	"\blease_id\x18\x01 \x01(\tR\aleaseId\x12 \n" +
 	"\x04load\x18\x02 \x01(\v2\f.ddm.v1.LoadR\x04load\x12\"\n" +
-	"\x05lines\x18\x03 \x03(\v2\f.ddm.v1.LineR\x05lines\"O\n" +
+	"\x05lines\x18\x03 \x03(\v2\f.ddm.v1.LineR\x05lines\x12+\n" +
+	"\bholdings\x18\x04 \x03(\v2\x0f.ddm.v1.HoldingR\bholdings\"O\n" +
 	"\x11HeartbeatResponse\x12:\n" +
 	"\vnext_period\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\n" +
 	"nextPeriod\".\n" +
@@ -886,7 +908,8 @@ var file_ddm_v1_tracker_proto_goTypes = []any{
 	(*Load)(nil),                  // 14: ddm.v1.Load
 	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
 	(*Hello)(nil),                 // 16: ddm.v1.Hello
-	(*durationpb.Duration)(nil),   // 17: google.protobuf.Duration
+	(*Holding)(nil),               // 17: ddm.v1.Holding
+	(*durationpb.Duration)(nil),   // 18: google.protobuf.Duration
 }
 var file_ddm_v1_tracker_proto_depIdxs = []int32{
 	13, // 0: ddm.v1.PeerInfo.lines:type_name -> ddm.v1.Line
@@ -894,32 +917,34 @@ var file_ddm_v1_tracker_proto_depIdxs = []int32{
 	15, // 2: ddm.v1.PeerInfo.last_heartbeat:type_name -> google.protobuf.Timestamp
 	16, // 3: ddm.v1.RegisterRequest.hello:type_name -> ddm.v1.Hello
 	1,  // 4: ddm.v1.RegisterRequest.peer:type_name -> ddm.v1.PeerInfo
-	16, // 5: ddm.v1.RegisterResponse.hello:type_name -> ddm.v1.Hello
-	17, // 6: ddm.v1.RegisterResponse.heartbeat_period:type_name -> google.protobuf.Duration
-	17, // 7: ddm.v1.RegisterResponse.lease_duration:type_name -> google.protobuf.Duration
-	14, // 8: ddm.v1.HeartbeatRequest.load:type_name -> ddm.v1.Load
-	13, // 9: ddm.v1.HeartbeatRequest.lines:type_name -> ddm.v1.Line
-	17, // 10: ddm.v1.HeartbeatResponse.next_period:type_name -> google.protobuf.Duration
-	1,  // 11: ddm.v1.ListPeersResponse.peers:type_name -> ddm.v1.PeerInfo
-	16, // 12: ddm.v1.WatchPeersRequest.hello:type_name -> ddm.v1.Hello
-	0,  // 13: ddm.v1.PeerChange.kind:type_name -> ddm.v1.PeerChange.Kind
-	1,  // 14: ddm.v1.PeerChange.peer:type_name -> ddm.v1.PeerInfo
-	11, // 15: ddm.v1.WatchPeersResponse.changes:type_name -> ddm.v1.PeerChange
-	2,  // 16: ddm.v1.TrackerService.Register:input_type -> ddm.v1.RegisterRequest
-	4,  // 17: ddm.v1.TrackerService.Heartbeat:input_type -> ddm.v1.HeartbeatRequest
-	6,  // 18: ddm.v1.TrackerService.Deregister:input_type -> ddm.v1.DeregisterRequest
-	8,  // 19: ddm.v1.TrackerService.ListPeers:input_type -> ddm.v1.ListPeersRequest
-	10, // 20: ddm.v1.TrackerService.WatchPeers:input_type -> ddm.v1.WatchPeersRequest
-	3,  // 21: ddm.v1.TrackerService.Register:output_type -> ddm.v1.RegisterResponse
-	5,  // 22: ddm.v1.TrackerService.Heartbeat:output_type -> ddm.v1.HeartbeatResponse
-	7,  // 23: ddm.v1.TrackerService.Deregister:output_type -> ddm.v1.DeregisterResponse
-	9,  // 24: ddm.v1.TrackerService.ListPeers:output_type -> ddm.v1.ListPeersResponse
-	12, // 25: ddm.v1.TrackerService.WatchPeers:output_type -> ddm.v1.WatchPeersResponse
-	21, // [21:26] is the sub-list for method output_type
-	16, // [16:21] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	17, // 5: ddm.v1.RegisterRequest.holdings:type_name -> ddm.v1.Holding
+	16, // 6: ddm.v1.RegisterResponse.hello:type_name -> ddm.v1.Hello
+	18, // 7: ddm.v1.RegisterResponse.heartbeat_period:type_name -> google.protobuf.Duration
+	18, // 8: ddm.v1.RegisterResponse.lease_duration:type_name -> google.protobuf.Duration
+	14, // 9: ddm.v1.HeartbeatRequest.load:type_name -> ddm.v1.Load
+	13, // 10: ddm.v1.HeartbeatRequest.lines:type_name -> ddm.v1.Line
+	17, // 11: ddm.v1.HeartbeatRequest.holdings:type_name -> ddm.v1.Holding
+	18, // 12: ddm.v1.HeartbeatResponse.next_period:type_name -> google.protobuf.Duration
+	1,  // 13: ddm.v1.ListPeersResponse.peers:type_name -> ddm.v1.PeerInfo
+	16, // 14: ddm.v1.WatchPeersRequest.hello:type_name -> ddm.v1.Hello
+	0,  // 15: ddm.v1.PeerChange.kind:type_name -> ddm.v1.PeerChange.Kind
+	1,  // 16: ddm.v1.PeerChange.peer:type_name -> ddm.v1.PeerInfo
+	11, // 17: ddm.v1.WatchPeersResponse.changes:type_name -> ddm.v1.PeerChange
+	2,  // 18: ddm.v1.TrackerService.Register:input_type -> ddm.v1.RegisterRequest
+	4,  // 19: ddm.v1.TrackerService.Heartbeat:input_type -> ddm.v1.HeartbeatRequest
+	6,  // 20: ddm.v1.TrackerService.Deregister:input_type -> ddm.v1.DeregisterRequest
+	8,  // 21: ddm.v1.TrackerService.ListPeers:input_type -> ddm.v1.ListPeersRequest
+	10, // 22: ddm.v1.TrackerService.WatchPeers:input_type -> ddm.v1.WatchPeersRequest
+	3,  // 23: ddm.v1.TrackerService.Register:output_type -> ddm.v1.RegisterResponse
+	5,  // 24: ddm.v1.TrackerService.Heartbeat:output_type -> ddm.v1.HeartbeatResponse
+	7,  // 25: ddm.v1.TrackerService.Deregister:output_type -> ddm.v1.DeregisterResponse
+	9,  // 26: ddm.v1.TrackerService.ListPeers:output_type -> ddm.v1.ListPeersResponse
+	12, // 27: ddm.v1.TrackerService.WatchPeers:output_type -> ddm.v1.WatchPeersResponse
+	23, // [23:28] is the sub-list for method output_type
+	18, // [18:23] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_ddm_v1_tracker_proto_init() }
@@ -928,6 +953,7 @@ func file_ddm_v1_tracker_proto_init() {
 		return
 	}
 	file_ddm_v1_common_proto_init()
+	file_ddm_v1_swarm_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
