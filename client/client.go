@@ -21,9 +21,11 @@ package client
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -50,6 +52,9 @@ type Client struct {
 	dir   func(path string) (disk.Dir, error) // nil: the system's
 
 	captives captives
+	lingers  lingers
+	joins    atomic.Int64 // swarms, so far
+	id       string       // names this run among peers and members of swarms
 }
 
 // Network replaces the real network, and the disk, for tests.
@@ -68,7 +73,7 @@ func New(opts Options) (*Client, error) { return NewOn(opts, Network{}) }
 // NewOn is New on another network.
 func NewOn(opts Options, network Network) (*Client, error) {
 	opts = withDefaults(opts)
-	c := &Client{opts: opts, log: opts.Log, dial: network.RPC, dir: network.Dir, limit: newLimit(opts.LimitRate)}
+	c := &Client{opts: opts, id: rand.Text(), log: opts.Log, dial: network.RPC, dir: network.Dir, limit: newLimit(opts.LimitRate)}
 	if c.dial == nil {
 		c.dial = c.dialRPC
 	}
@@ -114,8 +119,10 @@ func (c *Client) dialRPC(target string, bulk bool) (*grpc.ClientConn, error) {
 	return rpc.Dial(target, rpc.Options{Role: role, Log: c.log})
 }
 
-// Close drops idle connections. No download may be running.
+// Close ends what is shared and drops idle connections. No download may be
+// running.
 func (c *Client) Close() error {
+	c.lingers.end()
 	if c.own != nil {
 		c.own.Close()
 	}
@@ -130,9 +137,18 @@ func (c *Client) Close() error {
 // reported again when a resource that changed, a mirror that took over, or a
 // broken stream without ranges makes it begin anew.
 func (c *Client) Download(ctx context.Context, job Job, rep progress.Reporter) error {
+	if job.Shared != nil {
+		var err error
+		if c, job, err = c.forShared(job); err != nil {
+			return err
+		}
+	}
 	req, err := newRequest(job)
 	if err != nil {
 		return err
+	}
+	if job.Quorum < 0 || job.Quorum > 2 || job.twice() && job.Stdout != nil {
+		return fmt.Errorf("%w: a quorum of %d, 1 or 2 are possible, and 2 only for a file", errdefs.Invalid, job.Quorum)
 	}
 	if err := vacant(job); err != nil { // before anything is asked for
 		return err
@@ -182,7 +198,7 @@ func mayRepair(err error, repairs int, mirror bool) bool {
 	case bad.peers:
 		return repairs < maxRepairs
 	}
-	return repairs == 0 && !mirror
+	return repairs == 0 && !mirror && !bad.again
 }
 
 // Peers lists who is registered with the trackers, ordered by name.

@@ -19,15 +19,22 @@ import (
 
 // download is one attempt at a job with one generation.
 type download struct {
-	c      *Client
-	job    Job
-	req    *request
-	rep    progress.Reporter
-	gen    origin.Generation
-	level  origin.Level // of the evidence so far; owned by the loop once it runs
-	mixed  bool         // several sources may work side by side
-	least  origin.Level // of the replies that may be used, if more is asked for than mixing takes
-	roster *roster      // nil: no peers
+	c       *Client
+	job     Job
+	req     *request
+	rep     progress.Reporter
+	gen     origin.Generation
+	level   origin.Level   // of the evidence so far; owned by the loop once it runs
+	mixed   bool           // several sources may work side by side
+	vetting bool           // those whose samples are equal, and no others
+	lifted  bool           // there was one
+	least   origin.Level   // of the replies that may be used, if more is asked for than mixing takes
+	roster  *roster        // nil: no peers
+	swarm   *swarm         // nil: none, or not any more
+	hint    *ddmv1.Entered // what the swarm's tracker said before the probe; nil: nothing
+	taking  taking
+	wholly  bool         // a probe asks for everything in one reply
+	first   origin.Level // of the evidence at the beginning
 
 	target     target
 	file       *partfile.File // nil with standard output
@@ -35,6 +42,9 @@ type download struct {
 	sums       *sums
 	piecesFrom string // who named the job's pieces; "": the user
 	castagnoli *crc32.Table
+
+	outcasts outcasts
+	judged   []bool // pieces that the loop found right; nil: it did not look
 
 	verified atomic.Int64 // bytes that were fetched to compare them
 	borrowed atomic.Int64 // those of them that peers brought
@@ -80,19 +90,22 @@ func (c *Client) once(ctx context.Context, job Job, req *request, rep progress.R
 		return false, err
 	}
 	d.gather(life)
+	d.enter(ctx)
+	defer func() { d.depart(err) }()
 	p, err := d.probe(life)
 	if err != nil {
 		return false, err
 	}
 	defer p.discard()
-	d.gen, d.level = p.gen, p.level
+	d.gen, d.level, d.first = p.gen, p.level, p.level
 	if d.isMetalink(p) {
 		return false, ErrMetalink
 	}
 	if err := d.expect(ctx, p); err != nil {
 		return true, err
 	}
-	if err := d.demand(); err != nil {
+	d.vetting = d.mayVet(p)
+	if err := errors.Join(d.demand(), d.duet(p.ranges)); err != nil {
 		return true, err
 	}
 	if job.DryRun {
@@ -124,6 +137,10 @@ func (d *download) gather(ctx context.Context) {
 	d.roster = newRoster(d.c.log, func(infos []*ddmv1.PeerInfo) { d.work.Go(func() { d.send(listed{infos}) }) })
 	d.roster.without = d.req.suspects
 	for _, tracker := range d.c.opts.Trackers {
+		if d.job.Shared != nil {
+			d.work.Go(func() { d.holders(ctx, tracker) })
+			continue
+		}
 		d.work.Go(func() { d.roster.watch(ctx, d.c, tracker) })
 	}
 }
@@ -148,7 +165,7 @@ func (d *download) open(ctx context.Context, p *probed) error {
 	if dir == "" {
 		dir = "."
 	}
-	file, err := d.c.partFile(ctx, dir, name, partfile.Meta{URL: stored(d.req.url()), Mirrors: d.req.mirrors(), Gen: d.gen, Modified: p.modified}, partfile.Options{
+	file, err := d.c.partFile(ctx, dir, name, partfile.Meta{URL: stored(d.req.url()), Mirrors: d.req.mirrors(), Gen: d.gen, Modified: p.modified, Level: d.level, Least: d.atLeast()}, partfile.Options{
 		Overwrite: d.job.Overwrite, Log: d.c.log.Named("partfile"),
 		Progress: func(done, total int64) {
 			d.rep.Progress(progress.Snapshot{Size: total, Bytes: done, ETA: -1, Phase: "checking"})
@@ -158,9 +175,7 @@ func (d *download) open(ctx context.Context, p *probed) error {
 		return err
 	}
 	d.file, d.target = file, file
-	if file.OtherTag() {
-		d.level = min(d.level, origin.Weak)
-	}
+	d.level = min(d.level, file.Level())
 	for _, kept := range file.Kept() {
 		what := "an older part file is kept as %s: %s"
 		if kept.Removed {
@@ -195,18 +210,22 @@ func (c *Client) partFile(ctx context.Context, dir, name string, meta partfile.M
 
 // identity is the contract's word for the evidence so far.
 func (d *download) identity() string {
-	if d.level < origin.Weak && !d.mixed {
-		return origin.None.String()
-	}
-	return d.level.String()
+	return d.worth(d.level).String()
 }
 
 // fetch brings the bytes, for which everybody lives, and finishes the file.
 func (d *download) fetch(ctx, life context.Context, p *probed) error {
+	if d.lone() && p.ranges && d.gen.Size > 0 {
+		return d.atOnce(ctx, p)
+	}
 	if !p.ranges || d.gen.Size <= 0 {
 		return d.whole(ctx, p)
 	}
 	res, err := d.run(life, p)
+	if bad := badPieces(err); bad != nil {
+		d.remember(d.tally(res))
+		return d.dropBad(bad)
+	}
 	if err != nil {
 		return err
 	}

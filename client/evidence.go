@@ -289,6 +289,7 @@ type badPiecesError struct {
 	bad   []byterange.Range
 	of    int
 	says  string // who named the digests; "": the user
+	again bool   // somebody else had them the same, or they were fetched again
 	peers bool   // some of it came from peers or further mirrors: others may do better
 }
 
@@ -304,21 +305,34 @@ func (e *badPiecesError) Error() string {
 // Unwrap gives the kind.
 func (e *badPiecesError) Unwrap() error { return errdefs.Corrupt }
 
-// checkPieces holds complete content against the digests of its pieces.
+// checkPieces holds complete content against the digests of its pieces, apart
+// from those that were judged as they came.
 func (d *download) checkPieces(ctx context.Context, content io.ReaderAt, size int64) error {
 	p := d.job.Pieces
 	if p == nil {
 		return nil
 	}
-	bad, err := p.Check(ctx, content, size, func(n int64) {
-		d.rep.Progress(progress.Snapshot{Size: size, Bytes: n, ETA: -1, Phase: "checking"})
-	})
-	if err != nil || len(bad) == 0 {
+	if err := p.Fits(size); err != nil {
 		return err
 	}
 	e := &badPiecesError{of: len(p.Sums), says: d.piecesFrom}
-	for _, i := range bad {
-		e.bad = append(e.bad, p.Range(i, size))
+	buf := make([]byte, min(p.Length, 1<<20))
+	for i := range p.Sums {
+		if d.judged != nil && d.judged[i] {
+			continue
+		}
+		right, err := p.Weigh(ctx, content, i, size, buf)
+		if err != nil {
+			return err
+		}
+		r := p.Range(i, size)
+		if !right {
+			e.bad = append(e.bad, r)
+		}
+		d.rep.Progress(progress.Snapshot{Size: size, Bytes: r.End(), ETA: -1, Phase: "checking"})
+	}
+	if len(e.bad) == 0 {
+		return nil
 	}
 	return e
 }
@@ -347,7 +361,7 @@ func (d *download) dropBad(e *badPiecesError) error {
 			if peer {
 				d.req.suspects[id] = true
 			}
-			if peer && len(givers) == 1 && !liars[id] {
+			if peer && len(givers) == 1 && !liars[id] && !e.again {
 				liars[id] = true
 				d.rep.Source(progress.SourceChange{Name: d.roster.name(id), Change: "banned", Reason: fmt.Sprintf("the piece %s that it gave is not what its digest says", r)})
 			}

@@ -72,7 +72,10 @@ func (l *loop) snapshot() progress.Snapshot {
 	if s.Rate > 0 {
 		s.ETA = time.Duration(float64(s.Size-s.Bytes) / s.Rate * float64(time.Second))
 	}
-	if l.now()-l.lastByte > 2*time.Second {
+	switch {
+	case l.sched.Complete():
+		s.Phase = "checking"
+	case l.now()-l.lastByte > 2*time.Second:
 		s.Phase = "waiting"
 	}
 	return s
@@ -80,22 +83,36 @@ func (l *loop) snapshot() progress.Snapshot {
 
 // finish verifies and commits what the loop brought.
 func (d *download) finish(ctx context.Context, l *loop) error {
+	if proof := l.spots.proof(); proof != "" {
+		d.notes = append(d.notes, proof)
+	}
+	if proof := l.quorum.proof(d.gen.Size); proof != "" {
+		d.notes = append(d.notes, proof)
+	}
+	done := d.tally(l)
+	err := d.commit(ctx, d.gen.Size, done)
+	d.remember(done)
+	return err
+}
+
+// tally sums up what came.
+func (d *download) tally(l *loop) progress.Done {
 	local, peers, stored := l.table.fetched()
 	st := l.sched.Stats()
 	sources := l.table.sources()
 	for i := range sources {
 		sources[i].Rate = 0 // the mean, not what it was at the end
 	}
-	done := progress.Done{
-		Sources: sources, Reassigned: st.Reassigned, Duplicate: st.Duplicate,
-		Origin: d.req.past.origin + local + peers - stored, LAN: d.req.past.lan + peers, Stored: d.req.past.stored + stored, OwnRate: l.alone.rate, Elapsed: l.now(),
+	return progress.Done{
+		Sources: sources, Reassigned: st.Reassigned, Duplicate: d.req.past.duplicate + st.Duplicate,
+		Origin: d.req.past.origin + local + peers - stored + d.taking.confirmed, LAN: d.req.past.lan + peers, Stored: d.req.past.stored + stored, OwnRate: l.alone.rate, Elapsed: l.now(),
 	}
-	if proof := l.spots.proof(); proof != "" {
-		d.notes = append(d.notes, proof)
-	}
-	err := d.commit(ctx, d.gen.Size, done)
+}
+
+// remember leaves what came to the next attempt.
+func (d *download) remember(done progress.Done) {
+	d.req.past.duplicate = done.Duplicate
 	d.req.past.origin, d.req.past.lan, d.req.past.stored, d.req.past.verified = done.Origin, done.LAN+d.borrowed.Load(), done.Stored, d.verified.Load()
-	return err
 }
 
 // commit checks the bytes, gives the file its name and reports.
@@ -177,6 +194,37 @@ func (d *download) whole(ctx context.Context, p *probed) error {
 		}
 	}
 	d.note("one stream over the own line: the origin serves no ranges, so peers cannot help and a broken download starts from the beginning")
+	return d.onePour(ctx, p)
+}
+
+// lone reports whether nothing at all would show that a second reply is of the
+// version of the first: no digest proves the end, and nobody is there to take
+// samples from.
+func (d *download) lone() bool {
+	return bare(d.gen) && !d.vetting && !d.provable()
+}
+
+// bare reports whether a generation has no validator at all.
+func bare(gen origin.Generation) bool { return gen.ETag == "" && gen.LastModified == "" }
+
+// atOnce downloads what has no validator: of two replies nobody could tell
+// whether they belong together, so that everything has to be one.
+func (d *download) atOnce(ctx context.Context, p *probed) error {
+	if p.reply == nil {
+		return fmt.Errorf("%w: only an own line can fetch what has no validator", errdefs.Refused)
+	}
+	d.note("one stream over the own line: the origin names no validator by which two replies could be told to be of one version, so peers cannot help and a broken download starts from the beginning")
+	d.wholly = true
+	if p.reply.Range != byterange.Between(0, d.gen.Size) {
+		if err := d.again(ctx, p); err != nil {
+			return err
+		}
+	}
+	return d.onePour(ctx, p)
+}
+
+// onePour pours one reply, and begins anew as long as that is worth it.
+func (d *download) onePour(ctx context.Context, p *probed) error {
 	d.rec.begin(d.gen.Size, byterange.Set{})
 	for attempt, came := 0, int64(0); ; attempt++ {
 		size, err := d.pour(ctx, p)
@@ -216,6 +264,9 @@ func (d *download) again(ctx context.Context, p *probed) error {
 	next, err := d.probeOwn(ctx, false)
 	if err != nil {
 		return err
+	}
+	if d.wholly && next.gen.Size < 0 {
+		next.gen.Size = p.gen.Size // the end will tell
 	}
 	if next.gen != p.gen {
 		next.discard()

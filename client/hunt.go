@@ -29,6 +29,7 @@ import (
 // past is what earlier attempts of one download leave to the next.
 type past struct {
 	origin, lan, stored, verified int64         // bytes that came
+	duplicate                     int64         // of them, those that were there already
 	compared                      byterange.Set // came twice, and were the same
 	story                         []string      // for the summary
 }
@@ -144,19 +145,50 @@ func (h *hunter) compare(ctx context.Context, g blame.Given) error {
 // from what is on disk; nil: none does.
 func (h *hunter) hold(ctx context.Context, w witness, r byterange.Range) (*mismatch, error) {
 	d := h.d
+	return d.confer(ctx, w, r, func(same byterange.Range) {
+		d.req.past.compared.Add(same)
+		d.rep.Progress(progress.Snapshot{Size: h.size, Bytes: min(d.req.past.compared.Bytes(), h.size), ETA: -1, Elapsed: d.clock(), Phase: "checking"})
+	})
+}
+
+// proofLength is how much of what differs is fetched from a third source.
+const proofLength = 4 << 10
+
+// common returns how many of the first bytes are the same in both.
+func common(a, b []byte) int64 {
+	if bytes.Equal(a, b) {
+		return int64(len(a))
+	}
+	n := int64(0)
+	for a[n] == b[n] {
+		n++
+	}
+	return n
+}
+
+// errGone ends a comparison with bytes that were taken back meanwhile.
+var errGone = errors.New("it is not there any more")
+
+// confer reads a range from a witness, tells of each part that is the same as
+// on disk, and returns the first that is not; nil: none.
+func (d *download) confer(ctx context.Context, w witness, r byterange.Range, same func(byterange.Range)) (*mismatch, error) {
 	mine := make([]byte, maxPayload)
 	err := w.read(ctx, r, func(off int64, p []byte) error {
 		part := mine[:len(p)]
-		if _, err := d.file.ReadAt(part, off); err != nil {
+		d.verified.Add(int64(len(p)))
+		if _, err := d.file.ReadAt(part, off); errors.Is(err, errdefs.BadRange) {
+			return errGone
+		} else if err != nil {
 			return err
 		}
-		d.verified.Add(int64(len(p)))
-		here := byterange.Range{Off: off, Len: int64(len(p))}
-		if !bytes.Equal(part, p) {
-			return &mismatch{r: here, content: bytes.Clone(p)}
+		n := common(part, p)
+		if n > 0 {
+			same(byterange.Range{Off: off, Len: n})
 		}
-		d.req.past.compared.Add(here)
-		d.rep.Progress(progress.Snapshot{Size: h.size, Bytes: min(d.req.past.compared.Bytes(), h.size), ETA: -1, Elapsed: d.clock(), Phase: "checking"})
+		if rest := p[n:]; len(rest) > 0 {
+			rest = rest[:min(len(rest), proofLength)]
+			return &mismatch{r: byterange.Range{Off: off + n, Len: int64(len(rest))}, content: bytes.Clone(rest)}
+		}
 		return nil
 	})
 	if m, ok := errors.AsType[*mismatch](err); ok {
@@ -178,8 +210,6 @@ func (h *hunter) judge(ctx context.Context, g blame.Given, w witness, others []w
 		return err
 	case v.damaged > 0:
 		h.found = append(h.found, fmt.Sprintf("the disk changed %s at bytes %v after they were written; they were fetched again", humanize.IBytes(uint64(v.damaged)), m.r))
-	case !v.decided:
-		h.d.c.log.Warn("three sources say three things; nobody is to blame", "range", m.r)
 	}
 	for _, liar := range v.liars {
 		h.hunt.Blame(liar)

@@ -148,7 +148,7 @@ type linesChanged struct {
 
 func (e linesChanged) handle(l *loop) error {
 	e.peer.opened.Lines = e.lines
-	if !l.table.peers[e.peer] {
+	if !l.table.peers[e.peer] || slices.Contains(l.streams.ready, e.peer) {
 		return nil // it joins with these
 	}
 	for _, r := range slices.Clone(l.table.order) {
@@ -185,21 +185,6 @@ func checkLines(list []*ddmv1.Line) error {
 		if share := line.GetMeteredShare(); !(share >= 0 && share <= 1) {
 			return fmt.Errorf("%w: %s: a line is metered by a share of %v", errdefs.Corrupt, tableClosed, share)
 		}
-	}
-	return nil
-}
-
-// checkHeld judges what a peer says that its store holds.
-func checkHeld(runs []*ddmv1.Run, size int64) error {
-	if n := len(runs); n > maxHeld {
-		return fmt.Errorf("%w: %s: it holds %d runs", errdefs.Corrupt, tableClosed, n)
-	}
-	at := int64(0)
-	for _, run := range runs {
-		if run.GetOffset() < at || run.GetLength() <= 0 || run.GetLength() > size-run.GetOffset() {
-			return fmt.Errorf("%w: %s: it holds %d bytes at %d of %d", errdefs.Corrupt, tableClosed, run.GetLength(), run.GetOffset(), size)
-		}
-		at = run.GetOffset() + run.GetLength()
 	}
 	return nil
 }

@@ -27,7 +27,7 @@ type localSource struct {
 	mixed  bool // others bring bytes too: each reply must show that it belongs with theirs
 
 	mu       sync.Mutex
-	doubtful map[uint64]bool            // assignments whose reply shows nothing
+	doubtful map[uint64]error           // assignments whose reply shows nothing
 	brought  map[uint64]byterange.Range // by those that have not ended
 
 	ctx context.Context //nolint:containedctx // the download's, for the calls of the Runner, which have none
@@ -38,7 +38,7 @@ type localSource struct {
 const frame = 1 << 20
 
 func newLocalSource(ctx context.Context, d *download, line *origin.Line, m *mirror, lanes int, mixed bool) *localSource {
-	l := &localSource{ctx: ctx, d: d, name: m.at(line.Name()), mirror: m, line: line, mixed: mixed, doubtful: map[uint64]bool{}, brought: map[uint64]byterange.Range{}}
+	l := &localSource{ctx: ctx, d: d, name: m.at(line.Name()), mirror: m, line: line, mixed: mixed, doubtful: map[uint64]error{}, brought: map[uint64]byterange.Range{}}
 	l.in.giver = m.giver("own:" + line.Name())
 	l.runner = transfer.New(transfer.Config{
 		Line: line, Lanes: lanes, Frame: frame, Pool: rpc.Pool(),
@@ -64,13 +64,33 @@ func (l *localSource) close()                                     { l.runner.Clo
 
 // Started implements transfer.Sink.
 func (l *localSource) Started(id uint64, seen *origin.Reply) {
-	if !l.d.fits(seen.Level, l.mirror.level, l.mixed) {
+	if err := l.judge(seen); err != nil {
 		l.mu.Lock()
-		l.doubtful[id] = true
+		l.doubtful[id] = err
 		l.mu.Unlock()
 		return
 	}
-	l.d.send(started{id: schedule.AssignmentID(id), level: min(seen.Level, l.mirror.level)})
+	l.d.tagged(l.mirror, seen.Gen)
+	l.d.untagged(l.mirror)
+	level := min(seen.Level, l.mirror.level)
+	l.d.lower(level)
+	l.d.send(started{id: schedule.AssignmentID(id), level: level})
+}
+
+// judge says why a reply may not be used, nil if it may. One that names a
+// validator where there was none is as good as a new version: what begins anew
+// by it has more evidence.
+func (l *localSource) judge(seen *origin.Reply) error {
+	pinned := l.mirror.gen
+	switch {
+	case l.d.provable() && l.d.fits(seen.Level, l.mirror.level, l.mixed):
+		return nil
+	case bare(pinned) && !bare(seen.Gen):
+		return &origin.ChangedError{Seen: seen.Gen, Why: "that it has a validator"}
+	case !l.d.fits(seen.Level, l.mirror.level, l.mixed), !l.mixed && !alike(pinned, seen.Gen):
+		return fmt.Errorf("%w: nothing shows that it is of the same resource", errdefs.BadReply)
+	}
+	return nil
 }
 
 // Data implements transfer.Sink.
@@ -79,14 +99,14 @@ func (l *localSource) Data(id uint64, off int64, buf mem.Buffer) error {
 	l.mu.Lock()
 	doubtful := l.doubtful[id]
 	p := buf.ReadOnlyData()
-	if !doubtful {
+	if doubtful == nil {
 		l.brought[id] = after(l.brought[id], byterange.Range{Off: off, Len: int64(len(p))})
 	}
 	l.mu.Unlock()
-	if doubtful {
-		return fmt.Errorf("%w: nothing shows that it is of the same resource", errdefs.BadReply)
+	if doubtful != nil {
+		return doubtful
 	}
-	return l.d.receive(l.ctx, &l.in, schedule.AssignmentID(id), byterange.Range{Off: off, Len: int64(len(p))}, [][]byte{p})
+	return l.d.receive(l.ctx, &l.in, schedule.AssignmentID(id), byterange.Range{Off: off, Len: int64(len(p))}, [][]byte{p}, nil)
 }
 
 // Ended implements transfer.Sink.

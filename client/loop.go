@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"ddm/client/schedule"
@@ -61,6 +62,12 @@ type loop struct {
 	pool     pool
 	alone    meterAlone
 	spots    spots
+	member   member
+	pieces   pieces
+	quorum   quorum
+	resumed  byterange.Set // of an earlier run
+	doubts   []doubt
+	vouching int
 	lastByte time.Duration
 	lookedAt time.Duration // when it was asked last who is blocked
 	lastErr  error         // of the newest failure of any source
@@ -73,7 +80,7 @@ type loop struct {
 // run downloads by ranges until every byte is there.
 func (d *download) run(ctx context.Context, p *probed) (*loop, error) {
 	l := &loop{d: d, ctx: ctx, streams: newStreams(), timeouts: true}
-	cfg := schedule.Config{Size: d.gen.Size, MaxLanes: d.c.opts.Connections}
+	cfg := schedule.Config{Size: d.gen.Size, MaxLanes: d.c.opts.Connections, Seed: rand.Uint64()}
 	var have byterange.Set
 	if d.file != nil {
 		have = d.file.Have()
@@ -88,23 +95,32 @@ func (d *download) run(ctx context.Context, p *probed) (*loop, error) {
 	l.sched = schedule.New(cfg, have)
 	l.table = newTable(l.sched)
 	l.spots = newSpots(d)
+	l.pieces = newPieces(d, have)
+	l.quorum = newQuorum(d)
+	l.resumed = have.Clone()
 	l.pool = newPool(d, mixed)
 	d.rec.begin(d.gen.Size, have)
 	defer func() { // everybody stops before the file is touched again
 		d.cancel()
 		d.hush()
+		d.taking.others = l.table.remembered()
 		l.table.closeAll()
 		d.work.Wait()
+		d.judged = l.pieces.right()
+		d.outcasts.remember(d.req)
 		d.rec.stop(d.clock(), l.sched.Stats())
 	}()
-	if l.sched.Complete() {
+	if l.sched.Complete() && l.quorum.of == nil {
 		p.discard()
 		return l, nil
 	}
+	l.joinSwarm(p, have)
 	if err := l.joinOwn(p, have); err != nil {
 		return l, err
 	}
-	if !mixed && d.roster != nil {
+	if d.vetting {
+		d.note("the origin names no validator: peers bring bytes once blocks of them, chosen in secret, were the same as over the own line")
+	} else if !mixed && d.roster != nil {
 		d.note("one source only: the origin names no validator by which the bytes of several could be told to belong together")
 		d.roster = nil
 	}
@@ -163,7 +179,7 @@ func (l *loop) turn() error {
 
 // unfinished reports whether bytes are to come, or to be looked at.
 func (l *loop) unfinished() bool {
-	if !l.sched.Complete() || l.missing() || l.looking() {
+	if !l.sched.Complete() || l.missing(byterange.Range{Len: l.d.gen.Size}) || l.looking() || l.weighing() || l.seconding() || l.doubtful() {
 		return true
 	}
 	some, err := l.sweep()
@@ -187,6 +203,7 @@ func (l *loop) tick() error {
 		}
 	}
 	l.sched.Tick(now)
+	l.takePart(now)
 	if l.alone.over(now, l.table) {
 		l.joinReady()
 		if err := l.joinMirrors(); err != nil {
@@ -198,6 +215,9 @@ func (l *loop) tick() error {
 		return err
 	}
 	l.look()
+	l.weigh()
+	l.second()
+	l.vouch()
 	l.table.notice(l.d.rep)
 	if l.ticks++; l.ticks%showEvery == 0 {
 		l.d.rep.Progress(l.snapshot())
@@ -223,6 +243,13 @@ func (l *loop) blocked(now time.Duration) bool {
 
 // hopeless returns why going on makes no sense, or nil.
 func (l *loop) hopeless(now time.Duration) error {
+	if err := errors.Join(l.solo(now), l.unlifted()); err != nil {
+		return err
+	}
+	if l.sched.Complete() { // what came is being judged
+		l.lastByte = now
+		return nil
+	}
 	if !l.table.anyUsable() && !l.peersMayCome() && !l.pool.hopeful() {
 		return l.reason("no source is left")
 	}
@@ -302,6 +329,8 @@ func (e received) handle(l *loop) error {
 	l.sched.ReceivedAt(l.lastByte, e.at, e.id, e.r)
 	l.table.late(e.id, l.sched.Done()-had)
 	l.gave(l.table.owner(e.id), e.r)
+	l.pieces.wrote(e.r)
+	l.arrivedOnce(e.r)
 	l.alone.received(e.at, l.table.owner(e.id), lanes, e.r.Len)
 	return nil
 }

@@ -45,6 +45,7 @@ type mirror struct {
 	host  string            // for people; "": there is only one
 	n     int               // from 0, the first
 	wait  time.Duration     // for the first byte of its reply
+	tags  tags
 
 	joined bool // it is offered to all lines
 	out    bool // it is left alone for good

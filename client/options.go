@@ -10,6 +10,7 @@ import (
 
 	"ddm/internal/digest"
 	"ddm/internal/lines"
+	"ddm/internal/offer"
 	"ddm/internal/origin"
 )
 
@@ -22,6 +23,7 @@ type Options struct {
 	NoLocal   bool         // leave this machine's own lines unused
 	LocalOnly bool         // use no peers
 	Insecure  bool         // plaintext to tracker and peers
+	Share     *Sharing     // how others get what is downloaded; nil: they do not
 
 	Connections int   // most connections per source and origin; 0: found out, at most 16
 	LimitRate   int64 // bytes per second over all sources; 0: none
@@ -38,8 +40,21 @@ type Options struct {
 	Version string // of the program, told to peers and trackers
 }
 
+// Sharing is how others on the LAN get what a Client downloads, while it
+// downloads it and for a moment after.
+type Sharing struct {
+	Shelf *offer.Shelf // is given what may be shared; the caller's
+	// Serve sees to it that the Shelf is served, and returns where: "host:port",
+	// or ":port" if trackers are to fill in from where they are dialled. It may
+	// be called often, and side by side.
+	Serve func() (address string, err error)
+	For   time.Duration // how long everything is served on after its download; 0: as long as members of its swarm need it, at most 10 s
+	Name  string        // what people call this machine
+}
+
 // Job is one download.
 type Job struct {
+	Shared  *Shared        // a file that machines of the LAN offer, in place of URLs
 	URLs    []string       // mirrors of one resource; the first is the main one
 	Home    string         // URL whose origin Header and User are for; "": the first of URLs
 	Guarded bool           // a public server named the URLs, not the user: they must not lead into private networks
@@ -63,6 +78,8 @@ type Job struct {
 	Pieces      *digest.Pieces  // bad ones are fetched again; nil: not known
 
 	Require origin.Level // less evidence than this is errdefs.Refused; the zero value asks for none
+
+	Quorum int // 2: everything is to come from two machines, and be the same; 0 or 1: once is enough
 
 	NoMetalink     bool // save a Metalink document instead of failing with ErrMetalink
 	NoOriginDigest bool // leave unchecked what the origin's header says the content hashes to

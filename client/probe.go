@@ -39,6 +39,9 @@ func (p *probed) discard() {
 // probe asks what the resource is: the own lines first, peers as soon as those
 // meet trouble that peers may not have.
 func (d *download) probe(ctx context.Context) (*probed, error) {
+	if d.job.Shared != nil {
+		return d.job.Shared.probed(d.job.Output), nil
+	}
 	if d.c.own != nil {
 		d.c.own.Refresh()
 	}
@@ -155,7 +158,7 @@ func (d *download) probeMirror(ctx context.Context, a ask, end time.Time) (*prob
 func (d *download) probeOnce(ctx context.Context, line *origin.Line, a ask, end time.Time) (*probed, error) {
 	ctx, stop := context.WithCancel(ctx)
 	late := time.AfterFunc(time.Until(end), stop)
-	reply, err := line.Probe(ctx, origin.ProbeRequest{URL: a.url, Header: a.header, Jar: d.req.jar, First: firstRange, Guarded: a.guarded, Undigested: d.req.undigested})
+	reply, err := line.Probe(ctx, origin.ProbeRequest{URL: a.url, Header: a.header, Jar: d.req.jar, First: d.firstRange(), Whole: d.wholly, Guarded: a.guarded, Undigested: d.req.undigested})
 	if !late.Stop() && (err == nil || errors.Is(err, context.Canceled)) {
 		if err == nil {
 			_ = reply.Body.Close() // it was stopped: nothing more comes
@@ -179,6 +182,15 @@ func (d *download) probeOnce(ctx context.Context, line *origin.Line, a ask, end 
 }
 
 const firstRange = 1 << 20 // bytes that the probe asks for; its body is kept
+
+// firstRange returns how many bytes the probe asks for: where others have the
+// first ones, or fetch them, they need not come with it.
+func (d *download) firstRange() int64 {
+	if d.others() {
+		return 1
+	}
+	return firstRange
+}
 
 func worthRetrying(err error) bool {
 	switch errdefs.KindOf(err) {

@@ -122,8 +122,9 @@ func (in *intake) writing(now time.Duration) time.Duration {
 }
 
 // receive writes bytes that passed every check and tells the loop. Under a
-// limit they pass in small parts, so that they keep moving.
-func (d *download) receive(ctx context.Context, in *intake, id schedule.AssignmentID, r byterange.Range, bufs [][]byte) error {
+// limit they pass in small parts, so that they keep moving. crc is the CRC32C of
+// all of them; nil: nobody computed it.
+func (d *download) receive(ctx context.Context, in *intake, id schedule.AssignmentID, r byterange.Range, bufs [][]byte, crc *uint32) error {
 	in.begin(d.clock())
 	defer func() { in.end(d.clock()) }()
 	in.bytes.Add(r.Len)
@@ -137,7 +138,10 @@ func (d *download) receive(ctx context.Context, in *intake, id schedule.Assignme
 		}
 		var head [][]byte
 		head, bufs = split(bufs, part.Len)
-		if _, err := d.target.WriteAt(head, part.Off, in.giver); err != nil {
+		if part != r {
+			crc = nil // of more than this part
+		}
+		if err := d.write(head, part.Off, in.giver, crc); err != nil {
 			d.send(broken{err})
 			return err
 		}
@@ -147,6 +151,15 @@ func (d *download) receive(ctx context.Context, in *intake, id schedule.Assignme
 		r = byterange.Between(part.End(), r.End())
 	}
 	return nil
+}
+
+func (d *download) write(bufs [][]byte, off int64, giver string, crc *uint32) (err error) {
+	if crc != nil {
+		_, err = d.target.WriteSummed(bufs, off, giver, *crc)
+	} else {
+		_, err = d.target.WriteAt(bufs, off, giver)
+	}
+	return err
 }
 
 // split returns the first n bytes of the buffers, and the others.

@@ -18,6 +18,7 @@ import (
 	"ddm/client/schedule"
 	"ddm/internal/backoff"
 	"ddm/internal/byterange"
+	"ddm/internal/catalogue"
 	"ddm/internal/errdefs"
 	"ddm/internal/origin"
 	"ddm/internal/rpc"
@@ -29,7 +30,6 @@ const (
 	ordersAhead = 1024            // orders that wait for a peer to read them
 	maxLines    = 64              // of one peer
 	maxPayload  = 1 << 20         // bytes of one frame
-	maxHeld     = 4096            // runs that a peer's store holds
 	tableClosed = "this peer breaks the protocol"
 )
 
@@ -38,6 +38,8 @@ const (
 const (
 	chatterRate  = 10
 	chatterBurst = 200
+	tidingsRate  = 40
+	mostHeldRuns = 64 << 10 // that one peer may make us remember
 )
 
 // remoteSource is one Fetch stream to a peer.
@@ -49,9 +51,11 @@ type remoteSource struct {
 	orders chan *ddmv1.FetchRequest
 	opened *ddmv1.Opened
 
-	memory intake // what comes from its store
+	memory intake        // what comes from its store
+	held   byterange.Set // what that holds; the loop owns it once the stream is open
 
 	chatter *rate.Limiter // messages that bring nothing
+	tidings *rate.Limiter // changes of what it holds; more count as chatter
 
 	mu      sync.Mutex
 	mirrors []*mirror                           // by their index in Assign; changed by the loop alone
@@ -73,12 +77,15 @@ type expected struct {
 // attempt's error.
 func (d *download) serve(ctx context.Context, info *ddmv1.PeerInfo, crowded *atomic.Bool) error {
 	waits := backoff.Policy{Base: time.Second, Max: 15 * time.Second, Factor: 2}
-	for attempt := 0; ; attempt++ {
+	for attempt, vetted := 0, false; ; attempt++ {
 		if err := d.released(ctx, info, crowded); err != nil {
 			return err
 		}
 		began := time.Now()
-		err := d.session(ctx, info)
+		err := d.vet(ctx, info, &vetted)
+		if err == nil {
+			err = d.session(ctx, info)
+		}
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -117,7 +124,7 @@ func (d *download) session(ctx context.Context, info *ddmv1.PeerInfo) error {
 	r := &remoteSource{
 		d: d, info: info, end: end,
 		orders: make(chan *ddmv1.FetchRequest, ordersAhead), open: map[schedule.AssignmentID]*expected{},
-		chatter: rate.NewLimiter(chatterRate, chatterBurst),
+		chatter: rate.NewLimiter(chatterRate, chatterBurst), tidings: rate.NewLimiter(tidingsRate, chatterBurst),
 	}
 	if err := r.begin(ctx, conn); err != nil {
 		return err
@@ -166,7 +173,14 @@ func (r *remoteSource) begin(ctx context.Context, conn *grpc.ClientConn) (err er
 		return fmt.Errorf("%w: %s: no grant as its first message", errdefs.Corrupt, tableClosed)
 	}
 	r.memory.giver = "peer:" + r.info.GetId()
-	return errors.Join(checkLines(r.opened.GetLines()), checkHeld(r.opened.GetHeld(), r.d.gen.Size))
+	var badHeld error
+	if r.held, badHeld = r.holdings(r.opened.GetHeld()); badHeld != nil {
+		return badHeld
+	}
+	if len(r.opened.GetLines()) == 0 && r.tellsHoldings() {
+		return nil
+	}
+	return checkLines(r.opened.GetLines())
 }
 
 func free(ev *rpc.Event) {
@@ -272,7 +286,7 @@ func (r *remoteSource) frame(ctx context.Context, f *rpc.Frame) error {
 	if crc != f.CRC32C {
 		return fmt.Errorf("%w: bytes %v arrived damaged (CRC32C)", errdefs.Corrupt, rng)
 	}
-	return r.d.receive(ctx, e.in, id, rng, bufs)
+	return r.d.receive(ctx, e.in, id, rng, bufs, &crc)
 }
 
 // message handles what is not bytes.
@@ -299,6 +313,14 @@ func (r *remoteSource) message(m *ddmv1.FetchResponse) error {
 			return err
 		}
 		r.d.send(linesChanged{r, list})
+	case *ddmv1.FetchResponse_HeldChanged:
+		came, err := r.holdings(ev.HeldChanged.GetCame())
+		gone, err2 := r.holdings(ev.HeldChanged.GetGone())
+		if err := errors.Join(err, err2); err != nil {
+			return err
+		}
+		news = came.Len()+gone.Len() > 0 && r.tidings.Allow()
+		r.d.send(heldChanged{r, came, gone})
 	case *ddmv1.FetchResponse_Draining:
 		r.d.send(draining{r, ev.Draining.GetGrace().AsDuration()})
 	}
@@ -343,8 +365,14 @@ func (r *remoteSource) grade(id schedule.AssignmentID, seen origin.Generation) (
 	if e == nil {
 		return origin.None, false
 	}
-	level = agree(e.mirror.gen, seen)
-	return min(level, e.mirror.level), r.d.fits(level, e.mirror.level, true)
+	level = r.d.agree(e.mirror.gen, seen)
+	if level == origin.Weak {
+		r.d.tagged(e.mirror, seen)
+	}
+	if fits = r.d.fits(level, e.mirror.level, true); fits {
+		r.d.lower(min(level, e.mirror.level))
+	}
+	return min(level, e.mirror.level), fits
 }
 
 // intake returns what the peer brings from a mirror, or from its store.
@@ -371,4 +399,23 @@ func (r *remoteSource) received() (n int64) {
 	return n
 }
 
-func (c *Client) hello() *ddmv1.Hello { return &ddmv1.Hello{Version: c.opts.Version} }
+func (c *Client) hello() *ddmv1.Hello {
+	return &ddmv1.Hello{Version: c.opts.Version, Capabilities: []string{holdings}}
+}
+
+// holdings is the capability to tell, and to be told, what a peer holds while
+// that changes.
+const holdings = "holdings"
+
+func (r *remoteSource) tellsHoldings() bool {
+	return slices.Contains(r.opened.GetHello().GetCapabilities(), holdings)
+}
+
+// holdings judges what a peer says that it holds.
+func (r *remoteSource) holdings(runs []*ddmv1.Run) (byterange.Set, error) {
+	set, err := catalogue.Set(runs, r.d.gen.Size, catalogue.MaxRuns)
+	if err != nil {
+		err = fmt.Errorf("%w: %s: what it holds: %w", errdefs.Corrupt, tableClosed, err)
+	}
+	return set, err
+}

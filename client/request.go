@@ -31,6 +31,7 @@ type request struct {
 	suspects map[string]bool // peers that had a hand in bad pieces, by id: they are left out
 	learned  learned         // from the origin, for the mirrors that it named
 	past     past            // attempts that were not the last
+	member   string          // its id in swarms; "": not needed yet
 }
 
 // maxMirrors bounds what an origin can make a download remember.
@@ -68,6 +69,9 @@ func (r *request) demote() {
 }
 
 func newRequest(job Job) (*request, error) {
+	if job.Shared != nil {
+		return &request{asks: []ask{{url: job.Shared.item().URL()}}, undigested: true, suspects: map[string]bool{}}, nil
+	}
 	if len(job.URLs) == 0 {
 		return nil, fmt.Errorf("%w: no URL given", errdefs.Invalid)
 	}

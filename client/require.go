@@ -23,15 +23,44 @@ func (d *download) demand() error {
 	if d.job.Require >= origin.Weak {
 		d.least = d.job.Require
 	}
+	if d.vetting && d.job.Require <= origin.Sampled {
+		return nil // samples decide
+	}
 	return d.insist(d.level)
+}
+
+// atLeast is the evidence that bytes of an earlier run must have come under, for
+// them to be used.
+func (d *download) atLeast() origin.Level {
+	if d.provable() {
+		return origin.None // the check before the commit decides
+	}
+	return d.job.Require
+}
+
+// lower records that bytes of a reply are about to be used that agrees with the
+// pinned generation to that level only.
+func (d *download) lower(level origin.Level) {
+	if d.file != nil {
+		d.file.Lower(level)
+	}
+}
+
+// worth is what a level of the replies is worth.
+func (d *download) worth(level origin.Level) origin.Level {
+	switch {
+	case d.lifted:
+		return max(level, origin.Sampled)
+	case level < origin.Weak && !d.mixed:
+		return origin.None // one source says nothing about others
+	}
+	return level
 }
 
 // insist is the verdict on the evidence that was reached.
 func (d *download) insist(reached origin.Level) error {
 	want := d.job.Require
-	if reached < origin.Weak && !d.mixed {
-		reached = origin.None // one source says nothing about others
-	}
+	reached = d.worth(reached)
 	if reached >= want {
 		return nil
 	}
@@ -53,8 +82,14 @@ func lacking(want origin.Level) string {
 	}
 }
 
+// alike reports whether a reply names the validator that its mirror did, though
+// that be a weak one: less will not do even for a single source.
+func alike(pinned, seen origin.Generation) bool {
+	return pinned == seen || pinned.ETag != "" && seen.ETag == pinned.ETag || pinned.LastModified != "" && seen.LastModified == pinned.LastModified
+}
+
 // fits reports whether a reply may be used that agrees with its mirror to one
 // level and, through that, with the rest of the content to another.
 func (d *download) fits(seen, agreed origin.Level, mixed bool) bool {
-	return (!mixed || seen >= origin.Weak) && min(seen, agreed) >= d.least
+	return (!mixed || seen >= origin.Weak || d.vetting && seen >= origin.Sampled) && min(seen, agreed) >= d.least
 }

@@ -28,7 +28,7 @@ func (l *loop) takeBack(e ended) error {
 		return err
 	}
 	for r := range gone.All() {
-		l.sched.Lost(l.now(), r)
+		l.lost(r)
 	}
 	l.table.debit(e.from, gone.Bytes())
 	return nil
@@ -42,7 +42,7 @@ func (d *download) retract(r byterange.Range, giver string) (gone byterange.Set,
 		return gone, err
 	}
 	var theirs byterange.Set
-	for x := range d.file.Extents() {
+	for _, x := range d.file.Touching(r) {
 		if x.Giver == giver {
 			theirs.Add(x.Intersect(r))
 		}
@@ -76,17 +76,27 @@ func (o *ordered) retract(r byterange.Range) (gone byterange.Set, err error) {
 	return gone, nil
 }
 
-// missing gives back to the scheduler what it takes for arrived and the file
-// does not have. It returns whether there is any: then the download goes on.
-func (l *loop) missing() bool {
+// missing gives back to the scheduler what it takes for arrived of a range and
+// the file does not have. It returns whether there is any: then the download
+// goes on.
+func (l *loop) missing(within byterange.Range) bool {
 	if l.d.file == nil {
 		return false
 	}
 	have, some := l.d.file.Have(), false
-	for r := range have.Missing(byterange.Range{Len: l.d.gen.Size}) {
+	for r := range have.Missing(within) {
 		l.d.c.log.Debug("bytes were taken back while they were counted", "range", r)
-		l.sched.Lost(l.now(), r)
+		l.lost(r)
 		some = true
 	}
 	return some
+}
+
+// lost tells everybody that bytes are not there any more.
+func (l *loop) lost(r byterange.Range) {
+	l.sched.Lost(l.now(), r)
+	l.pieces.lost(r)
+	if l.quorum.of != nil {
+		l.quorum.of.Lost(r)
+	}
 }

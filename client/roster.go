@@ -6,8 +6,10 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -33,13 +35,15 @@ type roster struct {
 	news   map[string][]*ddmv1.PeerInfo // of a tracker's snapshot that is not complete
 	synced map[string]bool              // trackers that gave their snapshot, or proved to be away
 	change chan struct{}                // closed and replaced at every change
+
+	members map[string]*ddmv1.PeerInfo // of the swarm, by id: they hold bytes, and have no lines to ask
 }
 
 func newRoster(log hclog.Logger, joined func([]*ddmv1.PeerInfo)) *roster {
 	return &roster{
 		log: log, joined: joined,
 		peers: map[string]*ddmv1.PeerInfo{}, seen: map[string]map[string]bool{}, news: map[string][]*ddmv1.PeerInfo{},
-		synced: map[string]bool{}, change: make(chan struct{}),
+		synced: map[string]bool{}, change: make(chan struct{}), members: map[string]*ddmv1.PeerInfo{},
 	}
 }
 
@@ -120,7 +124,7 @@ func (r *roster) name(id string) string {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return cmp.Or(r.peers[id].GetName(), id)
+	return cmp.Or(r.peers[id].GetName(), r.members[id].GetName(), id)
 }
 
 // applyLocked reports whether the change brought a peer or another address.
@@ -149,6 +153,34 @@ func (r *roster) applyLocked(tracker string, change *ddmv1.PeerChange) bool {
 	return false
 }
 
+// admit takes up a member of the swarm; nil: it is not to be used.
+func (r *roster) admit(m *ddmv1.Member) *ddmv1.PeerInfo {
+	info := &ddmv1.PeerInfo{Id: m.GetId(), Name: cmp.Or(m.GetName(), m.GetId()), Address: m.GetAddress()}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	known := r.members[info.GetId()]
+	switch {
+	case !properID(info.GetId()) || info.GetAddress() == "" || r.without[info.GetId()] || r.peers[info.GetId()] != nil:
+		return nil
+	case known == nil && len(r.members) >= maxRoster:
+		return nil
+	}
+	r.members[info.GetId()] = info
+	return info
+}
+
+// dismiss forgets a member of the swarm.
+func (r *roster) dismiss(id string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.members, id)
+}
+
+// properID reports whether an id can stand in the records of who gave what.
+func properID(id string) bool {
+	return id != "" && len(id) <= 64 && !strings.ContainsFunc(id, unicode.IsControl)
+}
+
 // mark says that a tracker gave what it has, or cannot.
 func (r *roster) mark(tracker string) {
 	r.mu.Lock()
@@ -172,8 +204,12 @@ func (r *roster) changedLocked() {
 func (r *roster) lists(info *ddmv1.PeerInfo) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	known := r.peers[info.GetId()]
-	return known != nil && keyOf(known) == keyOf(info)
+	for _, known := range []*ddmv1.PeerInfo{r.peers[info.GetId()], r.members[info.GetId()]} {
+		if known != nil && keyOf(known) == keyOf(info) {
+			return true
+		}
+	}
+	return false
 }
 
 // settled reports whether n trackers answered, or proved to be away.

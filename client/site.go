@@ -149,6 +149,7 @@ type site struct {
 	note   func(string)
 	gen    origin.Generation
 	level  origin.Level // that its replies can reach
+	least  origin.Level // that they must
 	ranges bool
 	wait   time.Duration // for the first byte of its reply
 }
@@ -206,6 +207,9 @@ func (s *site) pour(ctx context.Context, line *origin.Line, res origin.Resource,
 		return 0, err
 	}
 	defer reply.Body.Close()
+	if reply.Level < s.least {
+		return 0, fmt.Errorf("%w: nothing shows that it is of the same resource", errdefs.BadReply)
+	}
 	return s.drain(ctx, reply, r.Off, buf, take)
 }
 

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"math/big"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -17,7 +16,6 @@ import (
 	"ddm/client/schedule"
 	"ddm/internal/byterange"
 	"ddm/internal/errdefs"
-	"ddm/internal/progress"
 )
 
 // Without a digest, a few blocks of what others bring are looked at while the
@@ -28,23 +26,29 @@ import (
 //
 // That finds who lies in bulk. It does not find a few changed blocks.
 
+var errLied = fmt.Errorf("%w: it gave bytes that are not the origin's; what it gave is fetched again", errdefs.Corrupt)
+
 const (
 	looksAtOnce = 4
 	manyLanes   = 16                     // connections beside which one more does not count
 	firstLook   = 3 * time.Second        // is waited for after the last byte
 	lastLooks   = 250 * time.Millisecond // and others, with a part of the time that the download took
 	lastPart    = 50
+
+	betweenLooks = time.Second // that a line has all its lanes
 )
 
 // spots is what is looked at. The loop owns it.
 type spots struct {
-	of      *blame.Spots // nil: a digest will tell, or there is no file to look into
-	busy    int
-	looked  int
-	bytes   int64
-	failed  error           // why a look came to nothing, at last
-	over    time.Duration   // the last byte came then; 0: not yet
-	exposed map[string]bool // liars, as givers
+	of     *blame.Spots // nil: a digest will tell, or there is no file to look into
+	due    *block       // waits for a connection; nil: none does
+	busy   int
+	lender *row          // an own line that was asked for the place of a lane; nil: none
+	rest   time.Duration // none is asked before
+	looked int
+	bytes  int64
+	failed error         // why a look came to nothing, at last
+	over   time.Duration // the last byte came then; 0: not yet
 }
 
 // spotted is what came of looking at a block.
@@ -52,12 +56,13 @@ type spotted struct {
 	r      byterange.Range
 	what   verdict
 	looked bool
+	lost   *dispute // what nobody could decide
 	err    error
 }
 
 func newSpots(d *download) spots {
-	s := spots{exposed: map[string]bool{}}
-	if d.file != nil && d.mixed && !d.provable() {
+	var s spots
+	if d.file != nil && (d.mixed || d.vetting) && !d.provable() && !d.job.twice() {
 		s.of = blame.NewSpots(d.gen.Size, secret)
 	}
 	return s
@@ -74,29 +79,90 @@ func secret(n int64) int64 {
 
 // gave enters what a source brought.
 func (l *loop) gave(from schedule.SourceID, r byterange.Range) {
-	if row := l.table.row(from); l.spots.of != nil && row != nil && row.peer != nil {
-		l.spots.of.Gave("peer:"+row.peer.info.GetId(), r)
+	row := l.table.row(from)
+	if l.spots.of == nil || row == nil {
+		return
+	}
+	if giver := row.giver(); !trusted(giver) {
+		l.spots.of.Gave(giver, r)
 	}
 }
 
-// look sends for blocks to compare, as many as are due.
+// look sends for blocks to compare, as many as are due. It takes no connection
+// from the download but one that the scheduler lends.
 func (l *loop) look() {
-	s, allowed := &l.spots, l.d.c.opts.Connections
-	if allowed < manyLanes && (s.over == 0 || l.now()-s.over < tickEvery) {
-		return // the connections that the user allows are busy, or about to close
-	}
-	for s.of != nil && s.busy < min(looksAtOnce, allowed) {
-		var giver string
-		r, ok := s.of.Next(l.sched.Done(), func(want byterange.Range) byterange.Range {
-			run, by := l.d.suspicious(want)
-			giver = by
-			return run
-		})
-		if !ok {
+	s, most := &l.spots, min(looksAtOnce, l.d.c.opts.Connections)
+	for s.of != nil && s.busy < most {
+		if s.due == nil {
+			s.due = l.nextBlock()
+		}
+		if s.due == nil {
+			l.giveBack()
 			return
 		}
+		if l.crowded() && (s.over == 0 || l.now()-s.over < tickEvery) { // then connections may be about to close
+			if most = 1; s.busy > 0 || !l.mayLook() {
+				return
+			}
+		}
+		b := *s.due
+		s.due = nil
 		s.busy++
-		l.d.work.Go(func() { l.d.send(l.d.inspect(l.ctx, giver, r)) })
+		l.d.work.Go(func() { l.d.send(l.d.inspect(l.ctx, b.giver, b.r)) })
+	}
+}
+
+// block is what is to be looked at, and who brought it.
+type block struct {
+	r     byterange.Range
+	giver string
+}
+
+// nextBlock returns what to look at next, nil if nothing is due.
+func (l *loop) nextBlock() *block {
+	var b block
+	var ok bool
+	b.r, ok = l.spots.of.Next(l.sched.Done(), func(want byterange.Range) byterange.Range {
+		run, by := l.d.suspicious(want)
+		b.giver = by
+		return run
+	})
+	if !ok {
+		return nil
+	}
+	return &b
+}
+
+// crowded reports whether a look might take a connection from the download: the
+// user allows few, or the origin does.
+func (l *loop) crowded() bool {
+	return l.d.c.opts.Connections < manyLanes || slices.ContainsFunc(l.table.order, func(r *row) bool {
+		return r.local != nil && l.sched.Crowded(r.id)
+	})
+}
+
+// mayLook reports whether one look may begin although connections are few: an
+// own line lends the place of one of its own.
+func (l *loop) mayLook() bool {
+	s, now := &l.spots, l.now()
+	if s.lender == nil {
+		if now < s.rest {
+			return false
+		}
+		i := slices.IndexFunc(l.table.order, func(r *row) bool { return r.local != nil && r.mirror.n == 0 })
+		if i < 0 {
+			return false
+		}
+		s.lender = l.table.order[i]
+	}
+	return l.sched.Lend(now, s.lender.id)
+}
+
+// giveBack lets the download have all its connections again.
+func (l *loop) giveBack() {
+	if s := &l.spots; s.lender != nil && s.busy == 0 {
+		l.sched.GiveBack(l.now(), s.lender.id)
+		s.lender, s.rest = nil, l.now()+betweenLooks
 	}
 }
 
@@ -122,7 +188,7 @@ func (l *loop) looking() bool {
 	if s.looked == 0 {
 		wait = firstLook
 	}
-	soon := s.of != nil && l.d.c.opts.Connections < manyLanes && l.now()-s.over < tickEvery
+	soon := s.due != nil && l.now()-s.over < tickEvery
 	return soon || s.busy > 0 && l.now()-s.over < min(wait, firstLook)
 }
 
@@ -145,6 +211,9 @@ func (d *download) inspect(ctx context.Context, giver string, r byterange.Range)
 		}
 		e.what, e.err = d.arbitrate(ctx, giver, w, list[i+1:], &mismatch{r, []byte(content)})
 		e.looked = e.err == nil
+		if errors.Is(e.err, errdefs.Corrupt) {
+			e.lost = &dispute{r, giver}
+		}
 		return e
 	}
 	return e
@@ -154,98 +223,25 @@ func (e spotted) handle(l *loop) error {
 	s := &l.spots
 	s.busy--
 	switch {
-	case errors.Is(e.err, errdefs.Corrupt):
-		return fmt.Errorf("%w; a third source, or --checksum, would tell", e.err)
+	case e.lost != nil:
+		return l.disputed(*e.lost, e.err)
 	case e.err != nil:
 		s.failed = e.err
 		l.d.c.log.Debug("a block could not be looked at", "range", e.r, "error", e.err)
 	case e.what.damaged > 0:
 		l.d.note(fmt.Sprintf("the disk changed bytes at %v after they were written; they are fetched again", e.r))
-		l.missing()
+		l.missing(e.r)
 	}
 	if e.looked {
 		s.looked++
 		s.bytes += e.r.Len
 	}
 	for _, liar := range e.what.liars {
-		if err := l.expose(liar); err != nil {
+		if err := l.expose(liar, errLied); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// expose leaves a liar out, and takes back what it gave.
-func (l *loop) expose(liar string) error {
-	d := l.d
-	if l.spots.exposed[liar] {
-		return nil
-	}
-	l.spots.exposed[liar] = true
-	why := fmt.Errorf("%w: it gave bytes that are not the origin's; what it gave is fetched again", errdefs.Corrupt)
-	id, peer := peerOf(liar)
-	if peer {
-		d.notes = append(d.notes, "the peer "+d.roster.name(id)+" gave wrong bytes; it was left out, and what it gave was fetched again")
-		if !l.cut(id, why) {
-			d.rep.Source(progress.SourceChange{Name: d.roster.name(id), Change: "banned", Reason: text(why)})
-		}
-		l.streams.banned[id] = true
-	} else {
-		_, host, _ := strings.Cut(liar, "\t")
-		d.notes = append(d.notes, "the mirror "+host+" gave wrong bytes; it was left out, and what it gave was fetched again")
-		if i := slices.IndexFunc(l.pool.mirrors, func(m *mirror) bool { return m.host == host }); i > 0 && !l.pool.mirrors[i].out {
-			l.dropMirror(l.pool.mirrors[i], why)
-		}
-	}
-	_, err := l.sweep()
-	return err
-}
-
-// cut ends every stream to a peer.
-func (l *loop) cut(id string, why error) (some bool) {
-	for _, peer := range l.table.streams() {
-		if peer.info.GetId() == id {
-			peer.end(why)
-			some = true
-		}
-	}
-	return some
-}
-
-// sweep takes back what is there of liars. It returns whether anything was.
-func (l *loop) sweep() (some bool, err error) {
-	if len(l.spots.exposed) == 0 {
-		return false, nil
-	}
-	for x := range l.d.file.Extents() {
-		if !l.liar(x.Giver) {
-			continue
-		}
-		gone, err := l.d.retract(x.Range, x.Giver)
-		if err != nil {
-			return some, err
-		}
-		for r := range gone.All() {
-			some = true
-			l.sched.Lost(l.now(), r)
-		}
-		l.table.forfeit(x.Giver, gone.Bytes())
-	}
-	return some, nil
-}
-
-// liar reports whether a giver is one of those exposed.
-func (l *loop) liar(giver string) bool {
-	id, peer := peerOf(giver)
-	_, host, mirrored := strings.Cut(giver, "\t")
-	return peer && l.spots.exposed["peer:"+id] || l.spots.exposed[giver] || mirrored && l.spots.exposed["own:\t"+host]
-}
-
-// worthless reports whether a source's bytes are a liar's.
-func (l *loop) worthless(id schedule.SourceID) bool {
-	return len(l.spots.exposed) > 0 && slices.ContainsFunc(l.table.order, func(r *row) bool {
-		return r.id == id && (r.local != nil && l.liar(r.local.in.giver) || r.peer != nil && l.liar(r.mirror.giver("peer:"+r.peer.info.GetId())))
-	})
 }
 
 // proof says in words what the looks were worth.

@@ -21,6 +21,7 @@ type streams struct {
 	kept    map[string]bool            // by peer id, boot and address: a goroutine keeps its stream
 	waiting map[string]*ddmv1.PeerInfo // the same keys
 	queue   []string                   // of waiting, first come first served
+	holders map[string]bool            // by id: hold some of it, and come before the others
 	banned  map[string]bool            // by peer id
 	ready   []*remoteSource            // arrived while the own lines are measured
 	trying  int                        // of kept: have no stream at the moment
@@ -31,6 +32,7 @@ type streams struct {
 func newStreams() streams {
 	return streams{
 		kept: map[string]bool{}, waiting: map[string]*ddmv1.PeerInfo{}, banned: map[string]bool{}, crowded: new(atomic.Bool),
+		holders: map[string]bool{},
 	}
 }
 
@@ -62,6 +64,7 @@ func (e listed) handle(l *loop) error {
 	for _, info := range e.infos {
 		l.streams.wait(info)
 	}
+	l.streams.promote()
 	l.serveMore()
 	return nil
 }
@@ -74,6 +77,40 @@ func (s *streams) wait(info *ddmv1.PeerInfo) {
 	}
 	s.waiting[key] = info
 	s.queue = append(s.queue, key)
+}
+
+// waitFirst is wait for one that holds what others do not: it is served before
+// those that merely have lines.
+func (s *streams) waitFirst(info *ddmv1.PeerInfo) {
+	s.holders[info.GetId()] = true
+	s.wait(info)
+	s.promote()
+}
+
+// prefer serves a peer that holds some of it before others, as soon as it is
+// listed.
+func (s *streams) prefer(id string) {
+	if len(s.holders) < maxRoster {
+		s.holders[id] = true
+	}
+	s.promote()
+}
+
+// promote moves those that hold something to the front of the queue.
+func (s *streams) promote() {
+	slices.SortStableFunc(s.queue, func(a, b string) int {
+		return compareBool(s.holders[s.waiting[b].GetId()], s.holders[s.waiting[a].GetId()])
+	})
+}
+
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
 }
 
 // serveMore takes peers off the queue while more may be used.
@@ -117,6 +154,8 @@ func (e unserved) handle(l *loop) error {
 
 func (e arrived) handle(l *loop) error {
 	l.streams.trying--
+	l.lift()
+	l.joinMemory(e.peer)
 	if l.alone.over(l.now(), l.table) {
 		l.join(e.peer)
 	} else {
@@ -135,7 +174,26 @@ func (l *loop) joinReady() {
 
 // join makes every line of a peer a source, for each mirror.
 func (l *loop) join(peer *remoteSource) {
-	for _, row := range l.table.addRemote(l.now(), peer, l.offered(peer)) {
+	l.welcome(l.table.addRemote(l.now(), peer, l.offered(peer)))
+}
+
+// joinMemory makes what a peer holds a source. It takes no byte from the own
+// lines' measurement that they would have to fetch. A store that holds what its
+// peer brought just now, and nothing else that is wanted, is none.
+func (l *loop) joinMemory(peer *remoteSource) {
+	if len(peer.opened.GetLines()) > 0 && !l.sched.Waiting(&peer.held) {
+		return
+	}
+	if !peer.offer(l.pool.first()) { // the one that Open named
+		return
+	}
+	if r := l.table.addMemory(l.now(), peer, l.pool.first()); r != nil {
+		l.welcome([]*row{r})
+	}
+}
+
+func (l *loop) welcome(rows []*row) {
+	for _, row := range rows {
 		l.d.rec.joined(row.id, row.name)
 		l.table.change(l.d.rep, row, "joined", "")
 	}
@@ -158,11 +216,9 @@ const longestGrace = 10 * time.Second
 
 func (e gone) handle(l *loop) error {
 	l.streams.trying++
-	for i, r := range l.streams.ready {
-		if r == e.peer {
-			l.streams.ready = append(l.streams.ready[:i:i], l.streams.ready[i+1:]...)
-			return nil
-		}
+	l.streams.ready = slices.DeleteFunc(l.streams.ready, func(r *remoteSource) bool { return r == e.peer })
+	if !l.table.peers[e.peer] {
+		return nil // it never was a source
 	}
 	l.failed(e.err, false)
 	change := "left"

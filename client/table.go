@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"time"
@@ -9,7 +10,6 @@ import (
 	"ddm/internal/byterange"
 	"ddm/internal/lines"
 	"ddm/internal/progress"
-	ddmv1 "ddm/proto/ddm/v1"
 )
 
 // table is who the sources are. The loop owns it.
@@ -113,23 +113,46 @@ func (t *table) addRemote(now time.Duration, peer *remoteSource, mirrors []*mirr
 			added = append(added, r)
 		}
 	}
-	if held := heldBy(peer.opened); held.Len() > 0 && !t.serves(peer, storeLine, mirrors[0]) {
-		r := t.add(&row{name: peer.info.GetName() + "/store", kind: "peer", peer: peer, line: storeLine, mirror: mirrors[0]})
-		t.sched.Join(now, schedule.Source{ID: r.id, Lanes: 1, Held: held})
-		added = append(added, r)
-	}
 	return added
+}
+
+// addMemory makes a source of what a peer holds, if that is none yet. A peer
+// without lines is nothing else.
+func (t *table) addMemory(now time.Duration, peer *remoteSource, m *mirror) *row {
+	lineless := len(peer.opened.GetLines()) == 0
+	if t.memory(peer) != nil || peer.held.Len() == 0 && !lineless {
+		return nil
+	}
+	t.peers[peer] = true
+	name := peer.info.GetName()
+	if !lineless {
+		name += "/store"
+	}
+	r := t.add(&row{name: name, kind: "peer", peer: peer, line: storeLine, mirror: m})
+	t.sched.Join(now, schedule.Source{ID: r.id, Lanes: 1, Memory: true, Held: peer.held})
+	return r
+}
+
+// memory returns the row of what a peer holds; nil: it is no source.
+func (t *table) memory(peer *remoteSource) *row {
+	i := slices.IndexFunc(t.order, func(r *row) bool { return r.here && r.peer == peer && r.line == storeLine })
+	if i < 0 {
+		return nil
+	}
+	return t.order[i]
 }
 
 // storeLine is the id of a peer's store among its lines.
 const storeLine = math.MaxUint32
 
-// heldBy returns what a peer's store holds.
-func heldBy(o *ddmv1.Opened) (held byterange.Set) {
-	for _, run := range o.GetHeld() {
-		held.Add(byterange.Range{Off: run.GetOffset(), Len: run.GetLength()})
+// remembered returns what all memories that are here hold.
+func (t *table) remembered() (set byterange.Set) {
+	for peer := range t.peers {
+		for r := range peer.held.All() {
+			set.Add(r)
+		}
 	}
-	return held
+	return set
 }
 
 func (t *table) removeRemote(now time.Duration, peer *remoteSource) []*row {
@@ -187,24 +210,31 @@ func (t *table) debit(id schedule.SourceID, n int64) {
 	}
 }
 
-// forfeit takes back what a giver was credited for, as far as it was in this
-// run.
+// forfeit takes back credit for bytes of a giver. Where two brought the same
+// bytes, one may have written them and the other been credited: that comes off
+// who has most.
 func (t *table) forfeit(giver string, n int64) {
-	for _, r := range t.order {
-		if n > 0 && r.gives(giver) {
-			part := min(n, r.credit(t.sched))
-			r.brought -= part
-			n -= part
+	for _, theirs := range []bool{true, false} {
+		list := slices.SortedStableFunc(slices.Values(t.order), func(a, b *row) int { return cmp.Compare(b.credit(t.sched), a.credit(t.sched)) })
+		for _, r := range list {
+			if n > 0 && r.gives(giver) == theirs {
+				part := min(n, r.credit(t.sched))
+				r.brought -= part
+				n -= part
+			}
 		}
 	}
 }
 
 // gives reports whether bytes of the source are recorded as the giver's.
-func (r *row) gives(giver string) bool {
+func (r *row) gives(giver string) bool { return r.giver() == giver }
+
+// giver is what bytes of the source are recorded as.
+func (r *row) giver() string {
 	if r.local != nil {
-		return r.local.in.giver == giver
+		return r.local.in.giver
 	}
-	return r.mirror.giver("peer:"+r.peer.info.GetId()) == giver
+	return r.mirror.giver("peer:" + r.peer.info.GetId())
 }
 
 // credit is bytes with the newest figures.

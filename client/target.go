@@ -15,6 +15,8 @@ import (
 type target interface {
 	// WriteAt takes those bytes that nobody wrote yet; see partfile.
 	WriteAt(bufs [][]byte, off int64, giver string) (fresh int64, err error)
+	// WriteSummed is WriteAt for bytes whose CRC32C is known.
+	WriteSummed(bufs [][]byte, off int64, giver string, crc uint32) (fresh int64, err error)
 }
 
 // ordered writes a download to a stream, in order. Bytes that come early wait
@@ -61,6 +63,11 @@ func (o *ordered) WriteAt(bufs [][]byte, off int64, _ string) (int64, error) {
 		}
 	}
 	return fresh, nil
+}
+
+// WriteSummed implements target.
+func (o *ordered) WriteSummed(bufs [][]byte, off int64, giver string, _ uint32) (int64, error) {
+	return o.WriteAt(bufs, off, giver)
 }
 
 func (o *ordered) write(p []byte) error {

@@ -27,8 +27,19 @@ func (d *download) ownWitness() (witness, bool) {
 	if len(open) == 0 {
 		return witness{}, false
 	}
-	s := &site{c: d.c, ask: d.req.asks[0], jar: d.req.jar, gen: d.gen, ranges: true, note: d.rep.Note}
+	s := &site{c: d.c, ask: d.req.asks[0], jar: d.req.jar, gen: d.gen, least: d.showing(), ranges: true, note: d.rep.Note}
 	return witness{giver: "own:" + open[0].Origin.Name(), own: true, read: s.read}, true
+}
+
+// showing is what a reply must show to speak of the pinned version.
+func (d *download) showing() origin.Level {
+	switch {
+	case d.gen.StrongETag():
+		return origin.Strong
+	case d.first >= origin.Weak:
+		return origin.Weak
+	}
+	return origin.None // a digest judges what comes of it
 }
 
 // peerWitnesses are the peers that may be asked about what one of them gave.
@@ -38,13 +49,17 @@ func (d *download) peerWitnesses(about string) (list []witness) {
 	}
 	suspect, _ := peerOf(about)
 	for _, info := range d.roster.all() {
-		if id := info.GetId(); id != suspect && !d.req.suspects[id] {
-			list = append(list, witness{giver: "peer:" + id, read: func(ctx context.Context, r byterange.Range, take func(int64, []byte) error) error {
-				return d.borrow(ctx, info, r, take)
-			}})
+		if id := info.GetId(); id != suspect && !d.req.suspects[id] && !d.outcasts.holds("peer:"+id) {
+			list = append(list, d.peerWitness(info))
 		}
 	}
 	return list
+}
+
+func (d *download) peerWitness(info *ddmv1.PeerInfo) witness {
+	return witness{giver: "peer:" + info.GetId(), read: func(ctx context.Context, r byterange.Range, take func(int64, []byte) error) error {
+		return d.borrow(ctx, info, r, take)
+	}}
 }
 
 // witnesses are all that may be asked, the own line first, else in an order
@@ -89,11 +104,11 @@ func (d *download) borrow(ctx context.Context, info *ddmv1.PeerInfo, r byterange
 	if err := src.begin(ctx, conn); err != nil {
 		return err
 	}
-	i := slices.IndexFunc(src.opened.GetLines(), func(l *ddmv1.Line) bool { return !l.GetClosed() })
-	if i < 0 {
-		return fmt.Errorf("%w: all its lines are closed", errdefs.Unavailable)
+	line, err := d.lineOf(src.opened)
+	if err != nil {
+		return err
 	}
-	order := &ddmv1.Assign{AssignmentId: 1, LineId: src.opened.GetLines()[i].GetId(), Offset: r.Off, Length: r.Len}
+	order := &ddmv1.Assign{AssignmentId: 1, LineId: line, Offset: r.Off, Length: r.Len}
 	if err := src.stream.Send(&ddmv1.FetchRequest{Order: &ddmv1.FetchRequest_Assign{Assign: order}}); err != nil {
 		return err
 	}
@@ -114,7 +129,9 @@ func (d *download) borrow(ctx context.Context, info *ddmv1.PeerInfo, r byterange
 			continue
 		}
 		n, err := d.hold(ev.Frame, next, r.End(), func(off int64, p []byte) error {
-			ours = take(off, p)
+			if ours = throttle(ctx, d.c.limit, int64(len(p))); ours == nil {
+				ours = take(off, p)
+			}
 			return ours
 		})
 		ev.Frame.Payload.Free()
@@ -128,11 +145,24 @@ func (d *download) borrow(ctx context.Context, info *ddmv1.PeerInfo, r byterange
 	return nil
 }
 
+// lineOf returns what a witness is asked for: what it has, where there is no
+// origin; else never, since it may have it from whoever is suspected.
+func (d *download) lineOf(opened *ddmv1.Opened) (uint32, error) {
+	if d.job.Shared != nil {
+		return storeLine, nil
+	}
+	i := slices.IndexFunc(opened.GetLines(), func(l *ddmv1.Line) bool { return !l.GetClosed() })
+	if i < 0 {
+		return 0, fmt.Errorf("%w: all its lines are closed", errdefs.Unavailable)
+	}
+	return opened.GetLines()[i].GetId(), nil
+}
+
 // heard judges what a witness says beside its bytes.
 func (d *download) heard(m *ddmv1.FetchResponse) error {
 	switch ev := m.GetEvent().(type) {
 	case *ddmv1.FetchResponse_Started:
-		if agree(d.gen, origin.GenerationFromProto(ev.Started.GetGeneration())) < origin.Weak {
+		if !d.fits(d.agree(d.gen, origin.GenerationFromProto(ev.Started.GetGeneration())), origin.Digest, true) {
 			return fmt.Errorf("%w: nothing shows that it sees the same resource", errdefs.BadReply)
 		}
 	case *ddmv1.FetchResponse_Done:

@@ -58,14 +58,15 @@ func (a *admission) enter(client string) (leave func(), err error) {
 	}, nil
 }
 
-// start admits one lane at work, which is one connection to an origin.
+// start admits one lane at work, which is one connection to an origin; "": to
+// none, its bytes come from memory.
 func (a *admission) start(origin string) (end func(), err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch {
 	case a.running >= a.maxRunning:
 		return nil, busy("%d of %d assignments run", a.running, a.maxRunning)
-	case a.byOrigin[origin] >= maxPerOrigin:
+	case origin != "" && a.byOrigin[origin] >= maxPerOrigin:
 		return nil, busy("this peer has %d connections to the origin already", maxPerOrigin)
 	}
 	a.running++

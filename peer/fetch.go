@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -51,11 +52,16 @@ func (s *service) Fetch(stream ddmv1.PeerService_FetchServer) error {
 
 	orders := make(chan received)
 	s.streams.Go(func() { receive(ctx, stream, orders) })
-	res, err := awaitOpen(ctx, orders)
+	open, err := awaitOpen(ctx, orders)
 	if err != nil {
 		return err
 	}
-	f := newFetch(s, res)
+	res, err := checkOpen(open)
+	if err != nil {
+		return err
+	}
+	f := newFetch(s, res, slices.Contains(open.GetHello().GetCapabilities(), holdingsCapability))
+	defer f.holdings.close()
 	s.streams.Go(func() { f.out.run(stream.SendMsg) })
 
 	complete, err := f.serve(ctx, orders, s.draining)
@@ -91,24 +97,24 @@ func receive(ctx context.Context, stream ddmv1.PeerService_FetchServer, orders c
 	}
 }
 
-// awaitOpen takes the first order, which must be a valid Open.
-func awaitOpen(ctx context.Context, orders <-chan received) (origin.Resource, error) {
+// awaitOpen takes the first order, which must be Open.
+func awaitOpen(ctx context.Context, orders <-chan received) (*ddmv1.Open, error) {
 	patience := time.NewTimer(openLimit)
 	defer patience.Stop()
 	select {
 	case r := <-orders:
 		if r.err != nil && !errors.Is(r.err, io.EOF) {
-			return origin.Resource{}, r.err
+			return nil, r.err
 		}
 		open, ok := r.req.GetOrder().(*ddmv1.FetchRequest_Open)
 		if !ok {
-			return origin.Resource{}, fmt.Errorf("%w: the first order of a stream is Open", errdefs.Invalid)
+			return nil, fmt.Errorf("%w: the first order of a stream is Open", errdefs.Invalid)
 		}
-		return checkOpen(open.Open)
+		return open.Open, nil
 	case <-patience.C:
-		return origin.Resource{}, fmt.Errorf("%w: no Open within %v", errdefs.Timeout, openLimit)
+		return nil, fmt.Errorf("%w: no Open within %v", errdefs.Timeout, openLimit)
 	case <-ctx.Done():
-		return origin.Resource{}, ctx.Err()
+		return nil, ctx.Err()
 	}
 }
 
@@ -124,6 +130,7 @@ type fetch struct {
 	runners   map[way]*transfer.Runner // once it is used; owned by serve
 	idle      chan struct{}            // poked when the last assignment ends
 	changed   <-chan struct{}          // closed: the lines are not what the client was told; owned by serve
+	holdings  *holdings                // what the client knows of the memory; owned by serve
 	refusing  bool                     // the peer is going away; owned by serve
 
 	mu    sync.Mutex // guards what follows, and of the targets what says so
@@ -131,19 +138,24 @@ type fetch struct {
 	slots map[slot]*use
 }
 
-func newFetch(s *service, res origin.Resource) *fetch {
+func newFetch(s *service, res origin.Resource, follows bool) *fetch {
 	f := &fetch{
 		service: s, targets: []*target{newTarget(res)}, lanes: min(maxLanes, s.admission.maxRunning),
 		admission: s.admission, metrics: s.metrics, log: s.log,
-		out:     newOutbox(s.metrics.sentBytes),
-		runners: make(map[way]*transfer.Runner),
-		idle:    make(chan struct{}, 1),
-		live:    make(map[uint64]slot),
-		slots:   make(map[slot]*use),
-		changed: s.lines.Changed(), // before they are told
+		out:      newOutbox(s.metrics.sentBytes),
+		runners:  make(map[way]*transfer.Runner),
+		idle:     make(chan struct{}, 1),
+		live:     make(map[uint64]slot),
+		slots:    make(map[slot]*use),
+		holdings: newHoldings(s.memory(res), res, follows),
+	}
+	var lines []*ddmv1.Line
+	if !sharedURL(res.URL) { // else none of them leads anywhere
+		f.changed = s.lines.Changed() // before they are told
+		lines = s.protoLines()
 	}
 	f.emit(&ddmv1.FetchResponse{Event: &ddmv1.FetchResponse_Opened{Opened: &ddmv1.Opened{
-		Hello: s.hello(), Lines: s.protoLines(), MaxLanes: uint32(f.lanes), Held: f.held(),
+		Hello: s.hello(), Lines: lines, MaxLanes: uint32(f.lanes), Held: f.holdings.first(),
 	}}})
 	return f
 }
@@ -161,6 +173,10 @@ func (f *fetch) serve(ctx context.Context, orders <-chan received, draining <-ch
 			f.emit(&ddmv1.FetchResponse{Event: &ddmv1.FetchResponse_LinesChanged{LinesChanged: &ddmv1.LinesChanged{
 				Lines: f.service.protoLines(),
 			}}})
+		case <-f.holdings.changed:
+			f.holdings.pause()
+		case <-f.holdings.due():
+			f.holdings.tell(f.out)
 		case r := <-orders:
 			switch {
 			case errors.Is(r.err, io.EOF): // no more orders; what runs may end
@@ -176,7 +192,7 @@ func (f *fetch) serve(ctx context.Context, orders <-chan received, draining <-ch
 		case <-draining:
 			draining, f.refusing, err = nil, true, errGoing
 			f.emit(&ddmv1.FetchResponse{Event: &ddmv1.FetchResponse_Draining{Draining: &ddmv1.Draining{
-				Grace: durationpb.New(drainGrace),
+				Grace: durationpb.New(f.service.grace),
 			}}})
 		case <-f.out.gone:
 			return false, f.out.err

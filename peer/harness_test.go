@@ -19,6 +19,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/test/bufconn"
 
+	"ddm/internal/byterange"
 	"ddm/internal/origin"
 	"ddm/internal/origin/origintest"
 	"ddm/internal/rpc"
@@ -131,6 +132,8 @@ type stream struct {
 	frames   map[uint64]int
 	ended    map[uint64]*ddmv1.Failed // nil: Done
 	draining *ddmv1.Draining
+	held     byterange.Set // what the peer said it holds
+	news     int           // messages about that, after the first
 }
 
 // start opens a stream without saying anything.
@@ -164,6 +167,32 @@ func (w *world) open(url string, f origintest.File) *stream {
 		w.t.Fatalf("opened %v, error %v", s.opened, err)
 	}
 	return s
+}
+
+// follow is open for a client that wants to hear of what comes to be held.
+func (w *world) follow(url string, f origintest.File) *stream {
+	w.t.Helper()
+	s := w.start()
+	s.file = f
+	open := openOf(url, f)
+	open.Hello = &ddmv1.Hello{Capabilities: []string{"holdings"}}
+	s.say(&ddmv1.FetchRequest{Order: &ddmv1.FetchRequest_Open{Open: open}})
+	s.until(func() bool { return s.opened != nil })
+	return s
+}
+
+func (s *stream) hold(came, gone []*ddmv1.Run) {
+	s.t.Helper()
+	for _, r := range came {
+		if n := s.held.Add(byterange.Range{Off: r.GetOffset(), Len: r.GetLength()}); n != r.GetLength() {
+			s.t.Errorf("told again of %v", r)
+		}
+	}
+	for _, r := range gone {
+		if n := s.held.Subtract(byterange.Range{Off: r.GetOffset(), Len: r.GetLength()}); n != r.GetLength() {
+			s.t.Errorf("%v is said to be gone, and was not there", r)
+		}
+	}
 }
 
 func (s *stream) say(req *ddmv1.FetchRequest) {
@@ -226,6 +255,10 @@ func (s *stream) next() error {
 	switch e := ev.Message.GetEvent().(type) {
 	case *ddmv1.FetchResponse_Opened:
 		s.opened = e.Opened
+		s.hold(e.Opened.GetHeld(), nil)
+	case *ddmv1.FetchResponse_HeldChanged:
+		s.news++
+		s.hold(e.HeldChanged.GetCame(), e.HeldChanged.GetGone())
 	case *ddmv1.FetchResponse_Started:
 		if s.started[e.Started.GetAssignmentId()] != nil {
 			return fmt.Errorf("assignment %d started twice", e.Started.GetAssignmentId())

@@ -69,7 +69,7 @@ func closed(l lines.Line) error {
 // cheapest returns the line to probe by: an open one, one that nobody pays for
 // if there is one.
 func cheapest(all []lines.Line) (lines.Line, error) {
-	best, err := lines.Line{}, error(nil)
+	best, err := lines.Line{}, fmt.Errorf("%w: this peer lends no line", errdefs.Refused)
 	for _, l := range all {
 		switch {
 		case l.Closed != nil:

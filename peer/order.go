@@ -12,6 +12,7 @@ import (
 
 	"ddm/internal/byterange"
 	"ddm/internal/errdefs"
+	"ddm/internal/offer"
 	"ddm/internal/origin"
 	ddmv1 "ddm/proto/ddm/v1"
 )
@@ -44,6 +45,11 @@ func checkResource(r *ddmv1.Resource) (origin.Resource, error) {
 	if err := checkURL(r.GetUrl()); err != nil {
 		return origin.Resource{}, err
 	}
+	return checkTarget(r)
+}
+
+// checkTarget validates a resource but for its URL.
+func checkTarget(r *ddmv1.Resource) (origin.Resource, error) {
 	header, err := checkHeaders(r.GetHeaders())
 	if err != nil {
 		return origin.Resource{}, err
@@ -76,6 +82,13 @@ func checkURL(raw string) error {
 		}
 	}
 	return nil
+}
+
+// sharedURL reports whether a URL names a content that no origin has:
+// "ddm:sha256:" and 64 digits in lower case.
+func sharedURL(raw string) bool {
+	digits, ok := strings.CutPrefix(raw, offer.Scheme+"sha256:")
+	return ok && len(digits) == 64 && strings.Trim(digits, "0123456789abcdef") == ""
 }
 
 func checkHeaders(fields []*ddmv1.Header) (http.Header, error) {
@@ -121,7 +134,11 @@ func checkMirror(m *ddmv1.Mirror, n int, size int64) (origin.Resource, error) {
 
 // checkPinned validates a resource and its generation.
 func checkPinned(r *ddmv1.Resource) (origin.Resource, error) {
-	res, err := checkResource(r)
+	check := checkResource
+	if sharedURL(r.GetUrl()) {
+		check = checkTarget
+	}
+	res, err := check(r)
 	if err != nil {
 		return origin.Resource{}, err
 	}

@@ -25,6 +25,7 @@ func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 // the origin.
 type outbox struct {
 	queue chan any      // *ddmv1.FetchResponse or *rpc.Frame; closed by end
+	news  chan any      // what does not wait behind frames; room for one
 	gone  chan struct{} // closed: nothing will be sent any more
 	sent  chan struct{} // closed: run has returned
 	count func(n int)   // told the payload bytes sent
@@ -36,6 +37,7 @@ type outbox struct {
 func newOutbox(count func(n int)) *outbox {
 	return &outbox{
 		queue: make(chan any, outboxSize),
+		news:  make(chan any, 1),
 		gone:  make(chan struct{}),
 		sent:  make(chan struct{}),
 		count: count,
@@ -57,6 +59,37 @@ func (o *outbox) put(event any) error {
 		return o.err
 	case o.queue <- event:
 		return nil
+	}
+}
+
+// hurry hands over an event that may overtake others, if none such waits
+// already: it never blocks. False: not now.
+func (o *outbox) hurry(event any) bool {
+	select {
+	case o.news <- event:
+		return true
+	default:
+		return false
+	}
+}
+
+// next returns what is to be sent; not ok: end was called, and all of it was
+// sent. The first event of a stream is overtaken by none.
+func (o *outbox) next(first bool) (event any, ok bool) {
+	if first {
+		event, ok = <-o.queue
+		return event, ok
+	}
+	select {
+	case event = <-o.news:
+		return event, true
+	default:
+	}
+	select {
+	case event = <-o.news:
+		return event, true
+	case event, ok = <-o.queue:
+		return event, ok
 	}
 }
 
@@ -90,7 +123,11 @@ func (o *outbox) run(send func(event any) error) {
 		o.abort(fmt.Errorf("%w: the client took nothing for %v", errdefs.Unavailable, sendLimit))
 	})
 	slow.Stop()
-	for event := range o.queue {
+	for first := true; ; first = false {
+		event, ok := o.next(first)
+		if !ok {
+			return
+		}
 		select {
 		case <-o.gone:
 			free(event)

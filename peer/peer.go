@@ -3,9 +3,11 @@
 // so that they find it.
 //
 //	trackers <--register, heartbeat, deregister-- registrar (one per tracker)
+//	                                                 `-- what the store holds
 //
 //	client --Fetch--> admission --> transfer.Runner --> store.Opener --> disk
-//	client <--frames-- outbox <------------'                 `--> origin.Line --> origin
+//	client <--frames-- outbox <------------'   |             `--> origin.Line --> origin
+//	                                           `--> offer.Shelf
 //	                                                                  |
 //	                                                      policy, judged at each dial
 //
@@ -37,13 +39,16 @@ import (
 	"ddm/internal/errdefs"
 	"ddm/internal/lines"
 	"ddm/internal/monitor"
+	"ddm/internal/offer"
 	"ddm/internal/origin"
 	"ddm/internal/rpc"
+	"ddm/internal/shares"
 	"ddm/internal/store"
 	ddmv1 "ddm/proto/ddm/v1"
 )
 
-// drainGrace is how long running assignments may go on after the end began.
+// drainGrace is how long running assignments may go on after the end began, if
+// nothing else is said.
 const drainGrace = 10 * time.Second
 
 // Config says how a peer is run. The zero value of a field means what its
@@ -59,8 +64,12 @@ type Config struct {
 	Allow          []origin.Allowed // origins that are not public and may be fetched from all the same
 	LimitRate      int64            // bytes per second of all lines together; 0: none
 	MaxAssignments int              // that run at once, over all clients; 0: 256
+	NoLines        bool             // lend none: give only what is in Store or on Shelf
 	Store          *store.Store     // what was fetched, for the next who wants it; the caller's; nil: nothing is kept
+	Shelf          *offer.Shelf     // what this process has besides; the caller's; nil: nothing
+	Share          []string         // files and folders to offer by their digests, without any origin
 	MaxConns       int              // of clients; more are closed at once, or more than 64 of one address; 0, or more: 1,024
+	Grace          time.Duration    // for running assignments at the end; 0: 10 s
 	Version        string           // for people and logs
 	Log            hclog.Logger     // nil: discards
 
@@ -81,15 +90,19 @@ type Server struct {
 	http     net.Listener // nil: not served
 	trackers []*grpc.ClientConn
 	service  *service
+	files    *shares.Files // nil: none are shared
+	shelf    *offer.Shelf  // for files; nil: the caller's
 }
 
 // service is what clients reach.
 type service struct {
 	ddmv1.UnimplementedPeerServiceServer
 
-	lines     *lines.Set
+	lines     *lines.Set   // nil: none
 	store     *store.Store // nil: none
+	shelf     *offer.Shelf // nil: none
 	limit     int64
+	grace     time.Duration
 	version   string
 	admission *admission
 	metrics   *metrics
@@ -99,7 +112,7 @@ type service struct {
 }
 
 func (s *service) hello() *ddmv1.Hello {
-	return &ddmv1.Hello{Version: s.version, Capabilities: []string{"mirrors"}}
+	return &ddmv1.Hello{Version: s.version, Capabilities: []string{"mirrors", holdingsCapability}}
 }
 func (s *service) protoLines() []*ddmv1.Line { return protoLines(s.lines.Lines(), s.limit) }
 
@@ -112,6 +125,9 @@ func New(cfg Config) (_ *Server, err error) {
 	}
 	if cfg.MaxAssignments <= 0 {
 		cfg.MaxAssignments = defaultAssignments
+	}
+	if cfg.Grace <= 0 {
+		cfg.Grace = drainGrace
 	}
 	if cfg.MaxConns <= 0 || cfg.MaxConns > maxConns {
 		cfg.MaxConns = maxConns
@@ -128,13 +144,22 @@ func New(cfg Config) (_ *Server, err error) {
 	if s.id, err = loadID(cfg.StateDir); err != nil {
 		return nil, err
 	}
-	set, err := openLines(cfg, s.log)
-	if err != nil {
-		return nil, err
+	var set *lines.Set
+	if !cfg.NoLines {
+		if set, err = openLines(cfg, s.log); err != nil {
+			return nil, err
+		}
+	}
+	if len(cfg.Share) > 0 {
+		if cfg.Shelf == nil {
+			s.shelf = offer.NewShelf()
+			cfg.Shelf = s.shelf
+		}
+		s.files = shares.New(shares.Config{Paths: cfg.Share, Shelf: cfg.Shelf, Log: s.log.Named("shares")})
 	}
 	adm := newAdmission(cfg.MaxAssignments)
 	s.service = &service{
-		lines: set, store: cfg.Store, limit: cfg.LimitRate, version: cfg.Version,
+		lines: set, store: cfg.Store, shelf: cfg.Shelf, limit: cfg.LimitRate, grace: cfg.Grace, version: cfg.Version,
 		admission: adm, metrics: newMetrics(adm), log: s.log,
 		draining: make(chan struct{}),
 	}
@@ -221,12 +246,20 @@ func (s *Server) Run(ctx context.Context) error {
 		guard := rpc.NewGuard(rpc.Limits{PerAddress: maxConnsPerAddress, Total: s.cfg.MaxConns, Streams: streamsPerAddress}, s.log)
 		srv := rpc.NewServer(rpc.Options{Role: rpc.Bulk, Log: s.log, Guard: guard})
 		ddmv1.RegisterPeerServiceServer(srv, s.service)
-		return rpc.Serve(serving, srv, guard.Listen(s.lis), drainGrace)
+		return rpc.Serve(serving, srv, guard.Listen(s.lis), s.cfg.Grace)
 	})
-	g.Go(func() error {
-		s.service.lines.Run(monitoring)
-		return nil
-	})
+	if s.files != nil {
+		g.Go(func() error {
+			s.files.Run(monitoring)
+			return nil
+		})
+	}
+	if s.service.lines != nil {
+		g.Go(func() error {
+			s.service.lines.Run(monitoring)
+			return nil
+		})
+	}
 	if s.http != nil {
 		g.Go(func() error {
 			return monitor.Run(monitoring, s.http, monitor.Options{
@@ -237,6 +270,9 @@ func (s *Server) Run(ctx context.Context) error {
 	s.log.Info("ready", s.readyFields()...)
 	err := g.Wait()
 	s.service.streams.Wait()
+	if s.shelf != nil {
+		s.shelf.Close()
+	}
 	return err
 }
 
@@ -249,6 +285,9 @@ func (s *Server) readyFields() []any {
 	return append(fields, "id", s.id, "lines", len(s.service.lines.Lines()))
 }
 
+// Shared is what Config.Share brought on offer; nil: it names nothing.
+func (s *Server) Shared() *shares.Files { return s.files }
+
 // ready is the answer to /readyz.
 func (s *service) ready() error {
 	select {
@@ -260,7 +299,7 @@ func (s *service) ready() error {
 }
 
 // keepRegistered runs one registrar per tracker until ctx is done, or waits
-// for that if there is no tracker.
+// for that if there is no tracker. Shared files are told beside it.
 func (s *Server) keepRegistered(ctx context.Context) {
 	info := &ddmv1.PeerInfo{
 		Id: s.id, Name: nameOr(s.cfg.Name), Address: s.advertised(), Version: s.cfg.Version,
@@ -268,10 +307,22 @@ func (s *Server) keepRegistered(ctx context.Context) {
 	}
 	var wg sync.WaitGroup
 	for i, conn := range s.trackers {
+		if s.files != nil {
+			a := &shares.Announcement{
+				Tracker: ddmv1.NewShareServiceClient(conn), Files: s.files,
+				Begin: &ddmv1.OfferRequest_Begin{Hello: s.service.hello(), Id: info.GetId(), Name: info.GetName(), Address: info.GetAddress()},
+				Log:   s.log.Named("shares").With("tracker", s.cfg.Trackers[i]),
+			}
+			wg.Go(func() { a.Run(ctx) })
+		}
+		if s.cfg.NoLines {
+			continue // there is nothing to lend
+		}
 		r := &registrar{
 			tracker: ddmv1.NewTrackerServiceClient(conn), conn: conn,
 			hello: s.service.hello(), info: info, service: s.service, metrics: s.service.metrics,
-			log: s.log.Named("registrar").With("tracker", s.cfg.Trackers[i]),
+			log:    s.log.Named("registrar").With("tracker", s.cfg.Trackers[i]),
+			report: report{store: s.cfg.Store},
 		}
 		wg.Go(func() { r.run(ctx) })
 	}
@@ -313,7 +364,7 @@ func (s *Server) release() {
 	for _, conn := range s.trackers {
 		_ = conn.Close()
 	}
-	if s.service != nil {
+	if s.service != nil && s.service.lines != nil {
 		s.service.lines.Close()
 	}
 }

@@ -47,6 +47,7 @@ type registrar struct {
 	period time.Duration // the tracker's last word; owned by run
 	away   bool          // the last call failed; owned by run
 	told   []*ddmv1.Line // what the tracker knows of the lines; owned by run
+	report report        // and of the store; owned by run
 }
 
 // run returns when ctx is done, after it has deregistered.
@@ -99,10 +100,13 @@ func (r *registrar) register(ctx context.Context) (lease string, err error) {
 			Id: r.info.GetId(), Name: r.info.GetName(), Address: r.info.GetAddress(), Version: r.info.GetVersion(),
 			BootId: r.info.GetBootId(), Lines: r.service.protoLines(),
 		}
-		resp, err := r.tracker.Register(ctx, &ddmv1.RegisterRequest{Hello: r.hello, Peer: info}, grpc.WaitForReady(true))
+		r.report.forget()
+		holdings, said := r.report.next()
+		resp, err := r.tracker.Register(ctx, &ddmv1.RegisterRequest{Hello: r.hello, Peer: info, Holdings: holdings}, grpc.WaitForReady(true))
 		if err != nil {
 			return err
 		}
+		said()
 		r.told = info.GetLines()
 		if resp.GetLeaseId() == "" {
 			return fmt.Errorf("%w: the tracker granted no lease", errdefs.BadReply)
@@ -117,19 +121,22 @@ func (r *registrar) register(ctx context.Context) (lease string, err error) {
 }
 
 // keep sends heartbeats until the lease is lost or ctx is done, at once when
-// the lines changed. A tracker that
-// does not answer may still hold the lease, or be away: only it can say that
-// the lease is lost.
+// the lines changed, or when there is more to say of the store than one could.
+// A tracker that does not answer may still hold the lease, or be away: only it
+// can say that the lease is lost.
 func (r *registrar) keep(ctx context.Context, lease string) {
-	for wait, failures := r.period, 0; r.pause(ctx, wait); {
+	for wait, failures := r.next(), 0; r.pause(ctx, wait); {
 		err := r.call(ctx, func(ctx context.Context) error {
 			req := &ddmv1.HeartbeatRequest{LeaseId: lease, Load: r.service.load()}
 			lines := r.service.protoLines()
 			if !slices.EqualFunc(lines, r.told, func(a, b *ddmv1.Line) bool { return proto.Equal(a, b) }) {
 				req.Lines = lines
 			}
+			holdings, said := r.report.next()
+			req.Holdings = holdings
 			resp, err := r.tracker.Heartbeat(ctx, req, grpc.WaitForReady(true))
 			if err == nil {
+				said()
 				r.setPeriod(resp.GetNextPeriod())
 				r.told = lines
 			}
@@ -137,7 +144,7 @@ func (r *registrar) keep(ctx context.Context, lease string) {
 		})
 		switch {
 		case err == nil:
-			wait, failures = r.period, 0
+			wait, failures = r.next(), 0
 		case errors.Is(errdefs.FromStatus(err), errdefs.LeaseExpired):
 			r.log.Info("the tracker does not know this peer, registering again")
 			return
@@ -146,6 +153,14 @@ func (r *registrar) keep(ctx context.Context, lease string) {
 			failures++
 		}
 	}
+}
+
+// next is how long to wait for the next heartbeat after one that came through.
+func (r *registrar) next() time.Duration {
+	if r.report.store != nil && !r.report.all {
+		return 0
+	}
+	return r.period
 }
 
 // pause waits for the next heartbeat, or until the lines are no longer what

@@ -2,16 +2,13 @@ package peer
 
 import (
 	"fmt"
-	"math"
 	"net/url"
 	"strings"
 
 	"ddm/internal/errdefs"
 	"ddm/internal/origin"
 	"ddm/internal/rpc"
-	"ddm/internal/store"
 	"ddm/internal/transfer"
-	ddmv1 "ddm/proto/ddm/v1"
 )
 
 // A stream fetches from one target or, if its client names mirrors, from
@@ -62,38 +59,22 @@ func originOf(raw string) string {
 	return strings.ToLower(u.Hostname()) + ":" + port
 }
 
-// storeLine is the id under which a client orders from the store.
-const storeLine = math.MaxUint32
-
 // opener returns what opens ranges on a way.
 func (f *fetch) opener(at way) (transfer.Opener, error) {
-	kept := f.service.store
-	if at.line == storeLine {
-		if kept == nil {
-			return nil, fmt.Errorf("%w: no store", errdefs.Invalid)
+	if at.line == memoryLine {
+		if m := f.service.memory(at.target.resource); m != nil {
+			return m, nil
 		}
-		return kept.Opener(nil, at.target.resource), nil
+		return nil, fmt.Errorf("%w: no memory", errdefs.Invalid)
+	}
+	if sharedURL(at.target.resource.URL) {
+		return nil, fmt.Errorf("%w: no origin has it", errdefs.Invalid)
 	}
 	line, err := named(f.service.lines.Lines(), at.line)
-	if err != nil || kept == nil {
+	if err != nil || f.service.store == nil {
 		return line.Origin, err
 	}
-	return kept.Opener(line.Origin, at.target.resource), nil
-}
-
-// held tells what the store holds of the resource.
-func (f *fetch) held() (runs []*ddmv1.Run) {
-	const most = 4096
-	if f.service.store == nil {
-		return nil
-	}
-	res := f.targets[0].resource
-	for r := range f.service.store.Holds(store.IdentityOf(res.URL, res.Gen)) {
-		if runs = append(runs, &ddmv1.Run{Offset: r.Off, Length: r.Len}); len(runs) == most {
-			break
-		}
-	}
-	return runs
+	return f.service.store.Opener(line.Origin, at.target.resource), nil
 }
 
 // runner returns what runs assignments on a way.
@@ -101,7 +82,7 @@ func (f *fetch) runner(at way, line transfer.Opener) *transfer.Runner {
 	r := f.runners[at]
 	if r == nil {
 		observe := f.metrics.fetchedBytes
-		if at.line == storeLine {
+		if at.line == memoryLine {
 			observe = f.metrics.storedBytes
 		}
 		r = transfer.New(transfer.Config{
@@ -119,7 +100,11 @@ func (f *fetch) acquire(id uint64, at slot) error {
 	defer f.mu.Unlock()
 	u := f.slots[at]
 	if u == nil {
-		end, err := f.admission.start(at.target.origin)
+		asked := at.target.origin
+		if at.line == memoryLine {
+			asked = "" // nobody is
+		}
+		end, err := f.admission.start(asked)
 		if err != nil {
 			return err
 		}

@@ -14,6 +14,7 @@ type Spots struct {
 	ends   []byterange.Range // the file's first and last block, which must be looked at
 	due    []byterange.Range // so must these, if there is room besides
 	known  map[string]bool   // givers whose first bytes were taken up
+	among  int64             // how many look at the same content
 }
 
 const (
@@ -26,16 +27,43 @@ const (
 // NewSpots begins with a file of size bytes. One that is too short for any
 // block is never looked at.
 func NewSpots(size int64, random func(n int64) int64) *Spots {
-	s := &Spots{size: size, random: random, known: map[string]bool{}}
-	s.block = min(size/share/leastBlocks, sampleLength)
-	if s.block < leastLength {
-		s.block = min(size/share, leastLength)
-	}
+	s := &Spots{size: size, random: random, known: map[string]bool{}, among: 1}
+	s.block = s.length()
 	if s.block > 0 {
 		s.ends = []byterange.Range{{Len: s.block}, {Off: s.size - s.block, Len: s.block}}
 	}
 	return s
 }
+
+// Among says that so many look at the same content, each by chance of its own:
+// together they look at no more of it than one would, in shorter blocks.
+func (s *Spots) Among(n int) {
+	if s.among = int64(max(n, 1)); s.block == 0 {
+		return
+	}
+	s.block = min(s.block, max(s.length(), leastLength))
+	for i, r := range s.ends {
+		if r.Off > 0 {
+			r.Off = r.End() - s.block
+		}
+		s.ends[i] = byterange.Range{Off: r.Off, Len: s.block}
+	}
+	for i := range s.due {
+		s.due[i].Len = min(s.due[i].Len, s.block)
+	}
+}
+
+// length is that of a block; 0: the content is too short for any.
+func (s *Spots) length() int64 {
+	block := min(s.budget()/leastBlocks, sampleLength)
+	if block < leastLength {
+		block = min(s.budget(), leastLength)
+	}
+	return block
+}
+
+// budget is how much may be looked at.
+func (s *Spots) budget() int64 { return s.size / share / s.among }
 
 // Gave enters that a giver brought bytes.
 func (s *Spots) Gave(giver string, r byterange.Range) {
@@ -56,7 +84,7 @@ func (s *Spots) Next(arrived int64, there func(byterange.Range) byterange.Range)
 		return r, true
 	}
 	reserved += s.block * int64(len(s.due))
-	if s.block < 1 || s.spent+s.block+reserved > min(arrived, s.size)/share {
+	if s.block < 1 || s.spent+s.block+reserved > min(arrived, s.size)/share/s.among {
 		return r, false
 	}
 	for range tries {
@@ -71,7 +99,7 @@ func (s *Spots) Next(arrived int64, there func(byterange.Range) byterange.Range)
 // first takes the first of a list that is there, if there is room for it.
 func (s *Spots) first(list *[]byterange.Range, reserved int64, there func(byterange.Range) byterange.Range) (byterange.Range, bool) {
 	for i, want := range *list {
-		if s.spent+s.block+reserved > s.size/share {
+		if s.spent+s.block+reserved > s.budget() {
 			break
 		}
 		if r := there(want); !r.Empty() {

@@ -46,3 +46,35 @@ func TestSpots(t *testing.T) {
 		}
 	}
 }
+
+// Several who look at the same content look at no more of it than one does, and
+// at no fewer places each.
+func TestSpotsAmongSeveral(t *testing.T) {
+	const size, n = 128 << 20, 8
+	var all int64
+	for member := range n {
+		rng := rand.New(rand.NewPCG(uint64(member), 1))
+		s := blame.NewSpots(size, rng.Int64N)
+		s.Gave("peer:early", byterange.Range{Len: 1 << 20})
+		s.Among(n)
+		s.Gave("peer:late", byterange.Range{Off: 1 << 20, Len: 1 << 20})
+		looks := 0
+		for {
+			r, ok := s.Next(size, func(r byterange.Range) byterange.Range { return r })
+			if !ok {
+				break
+			}
+			if r.Off < 0 || r.End() > size || r.Empty() {
+				t.Fatalf("looks at %v", r)
+			}
+			looks++
+			all += r.Len
+		}
+		if looks < 16 {
+			t.Errorf("%d looks", looks)
+		}
+	}
+	if all > size/100 {
+		t.Errorf("%d bytes are looked at, %d times %d", all, n, all/n)
+	}
+}

@@ -15,7 +15,8 @@ type climber struct {
 	next    time.Duration // nothing is tried before
 	looked  time.Duration // when the first climb was looked at last
 	want    int           // lanes that the present wave leads to
-	base    float64       // bytes per second of the source before the lane on trial; 0: none is on trial
+	base    float64       // bytes per second of the source before the lanes on trial; 0: none is on trial
+	trial   int           // lanes on trial, or to be tried next: twice as many after each success
 	perLane float64       // the most that one lane brought
 	settled bool          // the first climb is over
 	pause   time.Duration
@@ -35,7 +36,7 @@ type habit struct {
 
 // settle ends the climb and lets time pass before the next lane is tried.
 func (c *climber) settle(now, pause time.Duration) {
-	c.settled, c.base = true, 0
+	c.settled, c.base, c.trial = true, 0, 1
 	c.pause = min(max(pause, 2*c.pause), 2*time.Minute)
 	c.next = now + c.pause
 }
@@ -48,7 +49,7 @@ const (
 	worthLane   = 0.5                    // of a mean lane that a further one must bring
 	aloneFor    = 300 * time.Millisecond // of Source.Alone
 	openingFor  = 2 * time.Second        // that a lane's first reply is waited for before the next is opened
-	triedAgain  = 10 * time.Second
+	triedAgain  = 2 * time.Second        // the first time: what was seen in a climb's tenths of a second may have been chance
 	refusedFor  = time.Minute
 	idleFor     = 500 * time.Millisecond // after which a lane is a new one
 )
@@ -60,16 +61,32 @@ func (s *Scheduler) climb(src *source) {
 	case src.state == Out || src.busyLanes() == 0:
 	case !c.settled:
 		s.ramp(src)
+	case c.base > 0 && s.ahead.starved:
+		c.base, c.next = 0, s.now+triedAgain // it has not enough to do to be judged
 	case c.base > 0:
-		s.judgeLane(src)
-	case s.now >= c.next && s.enoughLeft(src):
-		c.base = src.recentRate(steadyTicks)
-		if c.base > 0 && s.openLane(src) {
-			c.next = s.now + steadyTicks*tickLength + 2*src.latency
-		} else {
-			c.settle(s.now, triedAgain)
-		}
+		s.judgeLanes(src)
+	case s.now >= c.next && src.lent == nil && s.enoughLeft(src):
+		s.tryLanes(src)
 	}
+}
+
+// tryLanes puts further lanes on trial.
+func (s *Scheduler) tryLanes(src *source) {
+	c := &src.ramp
+	if most := s.habits[src.origin].most; most > 0 && src.width >= most && c.pause < refusedFor {
+		c.settle(s.now, refusedFor) // another source was refused that
+		return
+	}
+	base, opened := src.recentRate(steadyTicks), 0
+	for base > 0 && opened < c.trial && s.openLane(src) {
+		opened++
+	}
+	if opened == 0 {
+		c.settle(s.now, triedAgain)
+		return
+	}
+	c.base, c.trial = base, opened
+	c.next = s.now + steadyTicks*tickLength + 2*src.latency
 }
 
 // ramp is the first climb.
@@ -98,7 +115,11 @@ func (s *Scheduler) ramp(src *source) {
 	}
 	c.want = min(c.want, most)
 	if v.mature >= most || s.lanes >= s.cfg.AllLanes && v.mature >= src.width {
-		c.settle(s.now, triedAgain)
+		if others.most > 0 && v.mature >= others.most {
+			c.settle(s.now, refusedFor)
+		} else {
+			c.settle(s.now, triedAgain)
+		}
 		return
 	}
 	s.widen(src)
@@ -171,18 +192,22 @@ func (c *climber) answered(src *source) {
 	c.proven = max(c.proven, src.answeredLanes())
 }
 
-// judgeLane keeps the lane on trial if the source brings more with it.
-func (s *Scheduler) judgeLane(src *source) {
+// judgeLanes keeps as many of the lanes on trial as the source brings more with.
+func (s *Scheduler) judgeLanes(src *source) {
 	c := &src.ramp
 	if s.now < c.next {
 		return
 	}
-	if gain := src.recentRate(steadyTicks) - c.base; gain < worthLane*c.base/float64(max(src.width-1, 1)) {
-		s.setWidth(src, src.width-1)
+	mean := c.base / float64(max(src.width-c.trial, 1))
+	gain := src.recentRate(steadyTicks) - c.base
+	if gain < worthLane*mean*float64(c.trial) {
+		worth := max(0, int(gain/mean+worthLane))
+		s.setWidth(src, src.width-c.trial+min(worth, c.trial-1))
 		c.settle(s.now, triedAgain)
 		return
 	}
-	c.base, c.next = 0, s.now
+	c.base, c.pause, c.next = 0, 0, s.now
+	c.trial *= 2
 }
 
 // openLane gives work to one more lane, if there may be one.
@@ -199,6 +224,6 @@ func (s *Scheduler) openLane(src *source) bool {
 // enoughLeft reports whether there is work enough for a further lane to pay:
 // its first byte comes a reply's wait later, and so does its next range's.
 func (s *Scheduler) enoughLeft(src *source) bool {
-	rate := max(s.rate, src.ramp.perLane)
-	return rate <= 0 || float64(s.cfg.Size-s.done.Bytes())/rate > 1+6*src.latency.Seconds()
+	rate := max(s.lineRate, src.ramp.perLane)
+	return rate <= 0 || float64(s.linesMay())/rate > 1+6*src.latency.Seconds()
 }

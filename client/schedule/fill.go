@@ -21,7 +21,10 @@ const (
 // and those of sources that failed before last.
 func (s *Scheduler) fillAll() {
 	if s.orphans {
-		s.makeRoom()
+		for range s.forLines(&s.again) {
+			s.makeRoom()
+			break
+		}
 		s.orphans = false
 	}
 	type wish struct {
@@ -58,7 +61,7 @@ const (
 func (s *Scheduler) makeRoom() {
 	var lanes []*lane
 	for _, src := range s.order {
-		if !s.mayAssign(src) || src.onProbation() {
+		if src.memory || !s.mayAssign(src) || src.onProbation() {
 			continue
 		}
 		for l := range src.inUse {
@@ -114,6 +117,9 @@ func (s *Scheduler) mayAssign(src *source) bool {
 // that no round trip to the source leaves the line idle. While nothing is known
 // of the lane, ranges are small and two wait.
 func (s *Scheduler) wantsMore(l *lane) bool {
+	if l.src.memory {
+		return s.memoryWants(l)
+	}
 	waiting := len(l.queue) - 1
 	if waiting < 0 {
 		return s.now >= l.wait
@@ -134,6 +140,10 @@ func (src *source) onProbation() bool { return src.backoff > 0 && !src.proven }
 // fillLane gives a lane its next range, from the unassigned if there are any,
 // else from others.
 func (s *Scheduler) fillLane(l *lane) {
+	if l.src.memory {
+		s.fillMemory(l)
+		return
+	}
 	size := s.rangeSize(l)
 	r, ok := s.nextRange(l, size)
 	if !ok || r.Empty() { // nothing is left, or the window is full: the slow hold it shut
@@ -162,13 +172,9 @@ func (s *Scheduler) fillLane(l *lane) {
 // nobody waits for, the highest. It is empty if the window is full, and ok is
 // false if nothing is unassigned.
 func (s *Scheduler) nextRange(l *lane, size int64) (r byterange.Range, ok bool) {
-	limit := s.cfg.Size
-	if s.cfg.Window > 0 {
-		lowest, _ := s.lowestMissing()
-		limit = lowest + s.cfg.Window
-	}
+	limit := s.windowEnd()
 	if l.src.onProbation() {
-		last, ok := s.todo.Last()
+		last, ok := s.lastForLines()
 		last = last.Intersect(byterange.Between(0, limit))
 		from := max(last.Off, s.gridEnd(max(last.End()-2*size, 0), size))
 		if from >= last.End() {
@@ -176,15 +182,18 @@ func (s *Scheduler) nextRange(l *lane, size int64) (r byterange.Range, ok bool) 
 		}
 		return byterange.Between(from, min(last.End(), from+size)), ok
 	}
-	run, ok := s.again.Next(0)
-	switch {
-	case l.src.memory:
-		run, ok = s.nextHeld(l.src)
-	case !ok:
-		run, ok = s.nextUnheld()
-	}
+	run, ok := s.nextForLines()
 	run = run.Intersect(byterange.Between(0, limit))
 	return byterange.Between(run.Off, min(run.End(), s.gridEnd(run.Off, size))), ok
+}
+
+// windowEnd returns before which offset bytes may be given to somebody.
+func (s *Scheduler) windowEnd() int64 {
+	if s.cfg.Window <= 0 {
+		return s.cfg.Size
+	}
+	lowest, _ := s.lowestMissing()
+	return min(s.cfg.Size, lowest+s.cfg.Window)
 }
 
 // lowestMissing returns the offset of the first byte that has not arrived.
@@ -218,12 +227,14 @@ func (s *Scheduler) rangeSize(l *lane) int64 {
 	if !l.src.ramp.settled && !l.meter.known() {
 		target /= 4 // it may be one lane too many
 	}
-	if s.rate > 0 && s.lanes > 1 {
-		left := seconds(float64(s.cfg.Size-s.done.Bytes()) / s.rate)
+	if s.lineRate > 0 && s.lanes > 1 {
+		left := seconds(float64(s.linesHave()) / s.lineRate)
 		target = min(target, max(left/2, 250*time.Millisecond, 2*l.src.latency))
-		if mine := s.timeLeft(l); mine >= left && l.head() != nil {
+		mine := s.timeLeft(l)
+		if mine >= left && l.head() != nil {
 			return 0
 		}
+		target = min(target, max(left-mine, 250*time.Millisecond, 2*l.src.latency)) // it begins when that is done
 	}
 	return max(min(size, int64(speed*target.Seconds())), minRange)
 }

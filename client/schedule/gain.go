@@ -49,7 +49,7 @@ func (src *source) recentRate(n int) float64 {
 func (s *Scheduler) recentTotal(n int, but *source) float64 {
 	var sum float64
 	for _, src := range s.order {
-		if src != but {
+		if src != but && !src.memory {
 			sum += src.recentRate(n)
 		}
 	}
@@ -60,7 +60,7 @@ func (s *Scheduler) recentTotal(n int, but *source) float64 {
 func (s *Scheduler) presentTotal(but *source) float64 {
 	var sum float64
 	for _, src := range s.order {
-		if src != but {
+		if src != but && !src.memory {
 			rate, _ := src.pulse.rate(s.now)
 			sum += rate
 		}
@@ -86,7 +86,7 @@ func (s *Scheduler) endTrial() {
 
 // tryJoined begins to look at the total because src joined.
 func (s *Scheduler) tryJoined(src *source) {
-	if src.local && src.metered == 0 || s.trial.pausing != nil {
+	if src.memory || src.local && src.metered == 0 || s.trial.pausing != nil {
 		return
 	}
 	if len(s.trial.joined) == 0 {
@@ -105,6 +105,8 @@ func (s *Scheduler) tryJoined(src *source) {
 func (s *Scheduler) weigh() {
 	s.weighMetered()
 	switch t := &s.trial; {
+	case s.ahead.starved: // what they bring says nothing
+		s.endTrial()
 	case len(t.joined) > 0:
 		if t.ticks++; t.ticks >= joinLook {
 			s.judgeJoined()
@@ -160,7 +162,7 @@ func (s *Scheduler) beginPause() {
 	left := float64(s.cfg.Size - s.done.Bytes())
 	running := 0
 	for _, src := range s.order {
-		if src.busyLanes() > 0 {
+		if src.busyLanes() > 0 && !src.memory {
 			running++
 		}
 	}
@@ -169,7 +171,7 @@ func (s *Scheduler) beginPause() {
 	}
 	i := slices.IndexFunc(s.order, func(src *source) bool {
 		r := src.rate()
-		return !src.local && src.busyLanes() > 0 && src.state == Idle && r > 0 &&
+		return !src.local && !src.memory && src.busyLanes() > 0 && src.state == Idle && r > 0 &&
 			s.now-src.joined > settling && s.now-src.looked > lookEvery/2 &&
 			r*pauseLook*tickLength.Seconds() <= maxLookFor*left
 	})
@@ -191,14 +193,14 @@ func (s *Scheduler) watchPause() {
 		return
 	}
 	if src.busyLanes() > 0 {
-		t.base = s.presentTotal(src)
-		t.own, _ = src.pulse.rate(s.now)
+		t.base = s.recentTotal(steadyTicks, src)
+		t.own = max(t.own, src.recentRate(pauseLook))
 		return
 	}
 	if t.ticks++; t.ticks <= pauseLook {
 		return
 	}
-	gain := s.presentTotal(src) - t.base
+	gain := s.recentTotal(pauseLook, src) - t.base
 	own := t.own
 	s.endTrial()
 	src.looked = s.now

@@ -12,6 +12,7 @@ const (
 	goodFor        = time.Minute // after which an old failure is forgotten
 	crawlAfter     = 500 * time.Millisecond
 	beatenFor      = 2 * tickLength         // by its siblings
+	plainAfter     = 150 * time.Millisecond // of a reply, where frames fill faster than that
 	rememberFor    = 500 * time.Millisecond // what an idle sibling brought
 	refusedPause   = 200 * time.Millisecond // of a lane that had a place before
 	crawlShare     = 1.0 / 4                // of what its siblings bring
@@ -246,8 +247,11 @@ func (s *Scheduler) crawls(l *lane, rates []float64) (beaten, fallen bool) {
 	if len(rates) == 2 { // one of them is this one: the other may have had luck
 		share /= 2
 	}
-	grown := max(pulseWindow, min(6*l.src.latency, time.Second)) // connections begin slowly
-	return s.now-a.answered >= grown && rate < share*rates[len(rates)/2], fallen
+	median := rates[len(rates)/2]
+	ripe := max(pulseWindow, min(6*l.src.latency, time.Second)) // connections begin slowly
+	// While lanes are being opened, one on a full line may begin slowly.
+	plain := l.src.ramp.settled && s.grown(a, median)
+	return (s.now-a.answered >= ripe || plain) && rate < share*median, fallen
 }
 
 // replace cancels what a lane does, so that the next range gets a connection

@@ -14,7 +14,9 @@
 // The rules, by file: fill.go gives unassigned ranges sized by time; steal.go
 // takes the tail of the slowest for the idle and copies the last ranges;
 // health.go finds stalls, crawling lanes and sources to be left alone for a
-// while; climb.go finds out how many lanes pay, gain.go which sources do.
+// while; climb.go finds out how many lanes pay, gain.go which sources do. Bytes
+// that memories hold come from them (held.go, memory.go), by a plan if there are
+// several (plan.go); what lines may be given can be limited (permit.go).
 //
 // A Scheduler is owned by one goroutine.
 package schedule
@@ -41,6 +43,7 @@ type Config struct {
 	Window   int64         // nothing is assigned this far ahead of the lowest missing byte; 0: no limit
 	Target   time.Duration // work per range; 0: 2 s
 	NoSteal  bool          // for comparisons: ranges stay with whom they were given
+	Seed     uint64        // this client's own: where it begins with what others hold
 }
 
 // Why says what led to an assignment.
@@ -116,14 +119,20 @@ type Scheduler struct {
 	lastTick time.Duration
 	blocked  time.Duration // the receiver could not take bytes then; 0: never
 	rate     float64       // bytes per second of all sources, at the last tick
+	lineRate float64       // of those that are no memories
 	meanLane float64       // the same per lane at work
 	// slowestStart is the longest that a source takes from a request to its
 	// first byte: what a new source, too, may need.
 	slowestStart time.Duration
-	lanes        int           // that get work, at the last tick
+	lanes        int           // of lines that get work, at the last tick
 	held         map[int]hold  // by origin
 	habits       map[int]habit // by origin
 	memories     int           // sources that are one
+	union        union
+	plan         plan
+	ahead        ahead
+	permit       *byterange.Set // what lines may be given; nil: all
+	place        int64          // from where on held bytes are asked for
 	trial        trial
 	orphans      bool // bytes were given back that somebody had begun to bring
 
@@ -154,6 +163,9 @@ func New(cfg Config, have byterange.Set) *Scheduler {
 	}
 	for r := range have.Missing(byterange.Range{Len: cfg.Size}) {
 		s.todo.Add(r)
+	}
+	if cfg.Seed != 0 && cfg.Window == 0 && cfg.Size > 0 {
+		s.place = int64(cfg.Seed%uint64(cfg.Size)) / cfg.Piece * cfg.Piece
 	}
 	return s
 }
@@ -201,7 +213,9 @@ type Source struct {
 	Metered float64
 	// Latency is from a request to its first byte, if a request told already.
 	Latency time.Duration
-	// Held: it is a memory, and gives these bytes alone; empty: it is a line.
+	// Memory: it gives what it holds, and nothing else; else it is a line.
+	Memory bool
+	// Held is what a memory holds; who holds something is one.
 	Held byterange.Set
 	// Running is what it fetches on its lane 0 already: the probe's body.
 	Running byterange.Range
@@ -228,6 +242,7 @@ func (s *Scheduler) Join(now time.Duration, j Source) AssignmentID {
 		adopted = a.id
 	}
 	s.tryJoined(src)
+	s.yield(src)
 	s.fillAll()
 	return adopted
 }
@@ -354,21 +369,29 @@ func (s *Scheduler) Tick(now time.Duration) {
 		return
 	}
 	s.lastTick = now
-	s.rate = 0
+	s.rate, s.lineRate = 0, 0
 	busy := 0
 	s.lanes, s.slowestStart = 0, 0
 	for _, src := range s.order {
-		s.slowestStart = max(s.slowestStart, src.latency)
 		src.tick(now)
 		s.rate += src.rate()
+		if src.memory {
+			continue
+		}
+		s.slowestStart = max(s.slowestStart, src.latency)
+		s.lineRate += src.rate()
 		busy += src.busyLanes()
 		s.lanes += src.width
 	}
-	s.meanLane = s.rate / float64(max(busy, 1))
+	s.meanLane = s.lineRate / float64(max(busy, 1))
+	s.findHopeless()
+	s.lookAhead()
 	for _, src := range s.order {
 		s.checkStalls(src)
-		s.checkCrawl(src)
-		s.climb(src)
+		if !src.memory { // it has no connection to an origin that could be a bad one
+			s.checkCrawl(src)
+			s.climb(src)
+		}
 	}
 	s.weigh()
 	s.fillAll()
@@ -395,6 +418,9 @@ func (s *Scheduler) begin(l *lane, r byterange.Range) *assignment {
 	if l.head() == nil && s.now-l.idle > idleFor {
 		l.renew()
 	}
+	if l.head() == nil {
+		l.busy = s.now
+	}
 	a := &assignment{id: s.nextID, src: l.src, lane: l, start: r.Off, at: r.Off, end: r.End(), since: s.now, lastByte: s.now}
 	l.queue = append(l.queue, a)
 	s.live[a.id] = a
@@ -410,6 +436,7 @@ func (s *Scheduler) remove(a *assignment) {
 	l.queue = slices.DeleteFunc(l.queue, func(o *assignment) bool { return o == a })
 	if next := l.head(); next == nil {
 		l.idle = s.now
+		l.worked += s.now - l.busy
 	} else if wasHead {
 		next.since, next.lastByte = s.now, s.now
 	}

@@ -119,6 +119,8 @@ type lane struct {
 	slow    time.Duration // crawling since; 0: it is not
 	calm    time.Duration // not judged by what it brought itself before
 	resets  int           // replaced for that, so far
+	busy    time.Duration // of a memory: has work since, or was looked at last
+	worked  time.Duration // likewise: that it had work for, before
 }
 
 // renew forgets the connection that the lane had.
@@ -161,6 +163,9 @@ func (s *Scheduler) expected(l *lane) float64 {
 	if rate, ok := l.speed(); ok {
 		return rate
 	}
+	if l.src.memory {
+		return unknownRate
+	}
 	if s.meanLane > 0 {
 		return max(s.meanLane, minRate)
 	}
@@ -187,10 +192,12 @@ type source struct {
 	origin int           // the server that it fetches from
 	memory bool          // it gives what it holds, and nothing else
 	held   byterange.Set // if it is a memory
-	lanes  []*lane
-	width  int   // how many lanes may have work
-	grant  int64 // slow start: the next range's bytes
-	bytes  int64
+	// hopeless: it is a memory so slow that lines need not leave to it what it holds.
+	hopeless bool
+	lanes    []*lane
+	width    int   // how many lanes may have work
+	grant    int64 // slow start: the next range's bytes
+	bytes    int64
 
 	lastByte time.Duration // or since it had nothing to do, if later
 	latency  time.Duration // from asking to the first byte, smoothed; 0: unknown
@@ -212,6 +219,8 @@ type source struct {
 	pausing bool          // gets nothing new: what do the others do without it?
 	retired bool          // gets nothing new: it is going away
 
+	lent *lane // gets nothing new: its place is the caller's; nil: none is
+
 	busyTicks int // in a row that it had work
 
 	pulse   pulse
@@ -223,8 +232,11 @@ type source struct {
 
 func newSource(j Source, lanes int, now time.Duration) *source {
 	src := &source{
-		id: j.ID, local: j.Local, alone: j.Alone, origin: j.Origin, memory: j.Held.Len() > 0, held: j.Held.Clone(),
+		id: j.ID, local: j.Local, alone: j.Alone, origin: j.Origin, memory: j.Memory || j.Held.Len() > 0, held: j.Held.Clone(),
 		metered: j.Metered, joined: now, width: 1, latency: j.Latency, grant: firstGrant(j.Latency), state: Idle,
+	}
+	if src.memory { // it asks no origin: nothing is to be found out about lanes, and what one says binds no other
+		src.width, src.origin = lanes, -1-int(j.ID)
 	}
 	for i := range lanes {
 		src.lanes = append(src.lanes, &lane{src: src, index: i})
@@ -285,9 +297,12 @@ func (src *source) answeredLanes() int {
 // idle ones, as many as the width allows.
 func (src *source) inUse(yield func(*lane) bool) {
 	n := 0
+	if src.lent != nil {
+		n++
+	}
 	for _, busy := range [...]bool{true, false} {
 		for _, l := range src.lanes {
-			if (l.head() != nil) != busy {
+			if (l.head() != nil) != busy || l == src.lent {
 				continue
 			}
 			if n++; n > src.width || !yield(l) {
@@ -323,9 +338,23 @@ func (src *source) sawFirstByte(d time.Duration) {
 	src.latency += (d - src.latency) / 4
 }
 
+// work returns the bytes that all lanes were asked for and did not bring yet.
+func (src *source) work() int64 {
+	var n int64
+	for _, l := range src.lanes {
+		n += l.work()
+	}
+	return n
+}
+
 // tick moves the meters on.
 func (src *source) tick(now time.Duration) {
-	for _, l := range src.lanes {
+	lines := src.lanes
+	if src.memory {
+		src.tickMemory(now)
+		lines = nil
+	}
+	for _, l := range lines {
 		a := l.head()
 		busy := a != nil
 		// The wait for a reply is no part of a lane's speed, unless it is longer
@@ -373,8 +402,16 @@ func (m *meter) tick(now time.Duration, n int64, busy bool) {
 		m.ticked = true
 		dt = min(dt, 0.1)
 	}
-	if (!busy && n == 0) || dt <= 0 {
+	if !busy && n == 0 {
 		return // silence of the idle says nothing
+	}
+	m.add(n, dt)
+}
+
+// add counts bytes that took some seconds.
+func (m *meter) add(n int64, dt float64) {
+	if dt <= 0 {
+		return
 	}
 	fade := math.Exp(-dt / meterTau)
 	m.bytes = m.bytes*fade + float64(n)

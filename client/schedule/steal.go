@@ -21,9 +21,6 @@ func (s *Scheduler) help(thief *lane) {
 	if s.cfg.NoSteal || s.blocked > 0 && s.now-s.blocked < 3*tickLength {
 		return // what the receiver does not take from one, it would not take from another
 	}
-	if thief.src.memory {
-		return
-	}
 	if victim := s.slowest(thief); victim == nil || !s.steal(thief, victim) {
 		s.copyLast(thief)
 	}
@@ -35,7 +32,7 @@ func (s *Scheduler) slowest(thief *lane) *lane {
 	var longest time.Duration
 	for _, src := range s.order {
 		for _, l := range src.lanes {
-			if l == thief || l.head() == nil || l.queue[len(l.queue)-1].twin != nil {
+			if l == thief || l.head() == nil || l.queue[len(l.queue)-1].twin != nil || !s.mayTail(thief.src, l) {
 				continue
 			}
 			if left := s.paceLeft(l, l.work()); left > longest {
@@ -66,12 +63,15 @@ func (s *Scheduler) steal(thief, victim *lane) bool {
 	if !waiting { // what is in flight cannot be stolen
 		floor += s.inFlight(victim)
 	}
+	if thief.src.memory {
+		floor = max(floor, thief.src.tailHeld(last.remaining()))
+	}
 	cut := max(last.end-take, floor)
 	if grid := (cut + stealGrid - 1) / stealGrid * stealGrid; grid < last.end {
 		cut = grid
 	}
 	stolen := byterange.Between(cut, last.end)
-	if waiting && float64(cut-last.at) < fast*worthStealing.Seconds() { // a request is not worth what would be left
+	if waiting && floor <= last.at && float64(cut-last.at) < fast*worthStealing.Seconds() { // a request is not worth what would be left
 		cut = last.at
 		stolen = byterange.Between(cut, last.end)
 	}
@@ -117,12 +117,19 @@ func (s *Scheduler) pace(l *lane) float64 {
 	if a := l.head(); a != nil && a.at == a.start {
 		patience += 2 * max(l.src.latency, s.slowestStart) // it may just wait for its first byte
 	}
-	if a := l.head(); a != nil && s.now-a.since > patience {
+	if a := l.head(); a != nil && (s.now-a.since > patience || s.grown(a, rate)) {
 		if recent, ok := l.pulse.rate(s.now); ok {
 			rate = max(min(rate, 1.25*recent), minRate)
 		}
 	}
 	return rate
+}
+
+// grown reports whether a reply is so old that at a rate it would have filled a
+// frame: then what it brought tells.
+func (s *Scheduler) grown(a *assignment, rate float64) bool {
+	age := s.now - a.answered
+	return a.answered > 0 && age >= max(plainAfter, min(6*a.src.latency, time.Second)) && rate*age.Seconds() >= frameSize
 }
 
 // paceLeft returns how long a lane will need for some of its work at its pace,
@@ -151,7 +158,7 @@ func (s *Scheduler) copyLast(thief *lane) {
 	for _, src := range s.order {
 		for _, l := range src.lanes {
 			for i, a := range l.queue {
-				if l == thief || a.twin != nil || i > 0 {
+				if l == thief || a.twin != nil || i > 0 || !s.mayCopy(thief.src, a) {
 					continue
 				}
 				if left := s.paceLeft(l, a.remaining().Len); left > longest {

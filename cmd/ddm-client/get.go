@@ -25,7 +25,9 @@ func (s *session) get(ctx context.Context, args []string) int {
 	}
 	ui := s.display()
 	s.startLog(ui.LogWriter())
-	engine, err := s.open()
+	shared := s.sharing()
+	defer shared.close()
+	engine, err := s.open(shared.options(s.cfg.ShareFor))
 	if err != nil {
 		_ = ui.Close() // nothing was shown yet
 		return s.fail(err)
@@ -40,6 +42,11 @@ func (s *session) get(ctx context.Context, args []string) int {
 		})
 	}
 	_ = g.Wait() // nothing but nil is returned
+	engine.Linger(ctx, func(text string) {
+		if !s.cfg.Quiet && !s.cfg.JSON {
+			fmt.Fprintf(ui.LogWriter(), "%s: %s\n", s.program.Name, text) //nolint:errcheck // it explains a wait, and nothing more
+		}
+	})
 	if err := errors.Join(engine.Close(), ui.Close()); err != nil {
 		s.log.Debug("what was reported may be incomplete", "error", err)
 	}
@@ -73,6 +80,9 @@ func (s *session) display() *progress.UI {
 func download(ctx context.Context, engine *client.Client, o order, ui *progress.UI) int {
 	rep := ui.Download(o.label)
 	err := ctx.Err() // one that never began is interrupted too
+	if err == nil && o.shared != "" {
+		o.job.Shared, err = engine.Find(ctx, o.shared)
+	}
 	if err == nil {
 		err = engine.Download(ctx, o.job, rep)
 	}
@@ -126,8 +136,9 @@ func (s *session) fail(err error) int {
 
 // order is one download that the command line asks for.
 type order struct {
-	label string // for people: the URL without its query
-	job   client.Job
+	label  string // for people: the URL without its query
+	shared string // what the LAN is to be asked for in place of URLs; "": the job has them
+	job    client.Job
 }
 
 // orders judges the command line as a whole: everything wrong with it is
@@ -141,10 +152,11 @@ func (s *session) orders(args []string) ([]order, error) {
 	if name == "-" {
 		name = "stdin"
 	}
+	offered, args := sharedOf(args)
 	urls, documents := split(args)
 	all, err := plans(urls, s.cfg.Mirror, name, input)
 	problems := []error{err}
-	total := len(all) + len(documents)
+	total := len(all) + len(documents) + len(offered)
 	if err == nil && total == 0 {
 		text := "no URL to download is given"
 		if name != "" {
@@ -154,10 +166,13 @@ func (s *session) orders(args []string) ([]order, error) {
 	}
 	require, _ := origin.ParseLevel(s.cfg.Require) // the configuration knows its words
 	base := client.Job{
-		Require: require,
-		Header:  headers(&s.cfg, command.Version(version)),
-		Digest:  s.cfg.Digest, Overwrite: s.cfg.Overwrite, DryRun: s.cfg.DryRun, Timeline: s.cfg.Timeline,
+		Require: require, Quorum: s.cfg.Quorum,
+		Header: headers(&s.cfg, command.Version(version)),
+		Digest: s.cfg.Digest, Overwrite: s.cfg.Overwrite, DryRun: s.cfg.DryRun, Timeline: s.cfg.Timeline,
 		NoMetalink: s.cfg.NoMetalink, NoOriginDigest: s.cfg.NoOriginDigest,
+	}
+	if s.cfg.LocalOnly && len(offered) > 0 {
+		problems = append(problems, problem("local-only", "%s comes from peers alone", offered[0]))
 	}
 	if s.cfg.Output != "" && total > 1 {
 		problems = append(problems, problem("output", "one name cannot serve %d downloads; --mirror makes their URLs one download", total))
@@ -194,7 +209,11 @@ func (s *session) orders(args []string) ([]order, error) {
 		return nil, err
 	}
 	described, err := readMetalinks(documents, base)
-	return append(makeOrders(all, base), described...), err
+	orders := append(makeOrders(all, base), described...)
+	for _, word := range offered {
+		orders = append(orders, order{label: word, shared: word, job: base})
+	}
+	return orders, err
 }
 
 // makeOrders gives each plan its job.

@@ -42,7 +42,7 @@ func run(ctx context.Context, std command.Std) int {
 		return status
 	}
 	verb, args := "get", loaded.Args
-	if len(args) > 0 && slices.Contains([]string{"get", "peers", "plan", "verify"}, args[0]) {
+	if len(args) > 0 && slices.Contains([]string{"get", "peers", "plan", "verify", "share", "ls"}, args[0]) {
 		verb, args = args[0], args[1:]
 	}
 	if err := inapplicable(s.program, verb, loaded.Flags); err != nil {
@@ -55,6 +55,10 @@ func run(ctx context.Context, std command.Std) int {
 		return s.plan(ctx, args)
 	case "verify":
 		return s.verify(ctx, args)
+	case "share":
+		return s.share(ctx, args)
+	case "ls":
+		return s.ls(ctx, args)
 	}
 	return s.get(ctx, args)
 }
@@ -78,8 +82,9 @@ func problem(flag, format string, args ...any) error {
 	return &config.SettingError{Where: flag, Text: fmt.Sprintf(format, args...)}
 }
 
-// open makes the engine.
-func (s *session) open() (*client.Client, error) {
+// open makes the engine. What it has is offered through share, unless that is
+// nil.
+func (s *session) open(share *client.Sharing) (*client.Client, error) {
 	proxy, err := proxies(s.cfg.Proxy, s.std.Lookup)
 	if err != nil {
 		return nil, err
@@ -101,6 +106,7 @@ func (s *session) open() (*client.Client, error) {
 		RetryWait:      s.cfg.RetryWait,
 		ConnectTimeout: s.cfg.ConnectTimeout,
 		Timeout:        s.cfg.Timeout,
+		Share:          share,
 		Proxy:          proxy,
 		Log:            s.log,
 		Version:        command.Version(version),
@@ -112,16 +118,19 @@ func inapplicable(program *config.Program, verb string, flags []string) error {
 	own := []string{"metalink", "against", "samples", "mend"}
 	applies := func(name string) bool { return !slices.Contains(own, name) }
 	switch verb {
-	case "peers":
+	case "share":
+		own = []string{"tracker", "json", "quiet"}
+		applies = func(name string) bool { return slices.Contains(own, name) }
+	case "peers", "ls":
 		own = []string{"tracker", "json", "quiet", "connect-timeout", "timeout"}
 		applies = func(name string) bool { return slices.Contains(own, name) }
 	case "plan":
-		others := []string{"digest", "overwrite", "dry-run", "timeline", "checksum", "checksum-url", "no-origin-digest", "require-identity", "no-metalink", "jobs"}
+		others := []string{"digest", "overwrite", "dry-run", "timeline", "checksum", "checksum-url", "no-origin-digest", "require-identity", "quorum", "no-metalink", "jobs", "no-share", "share-for"}
 		applies = func(name string) bool { return !slices.Contains(append(others, own...), name) }
 	case "verify":
 		others := []string{
-			"output", "dir", "input-file", "jobs", "mirror", "no-origin-digest", "require-identity", "no-metalink", "digest", "overwrite",
-			"dry-run", "tracker", "no-local", "local-only", "timeline",
+			"output", "dir", "input-file", "jobs", "mirror", "no-origin-digest", "require-identity", "quorum", "no-metalink", "digest", "overwrite",
+			"dry-run", "tracker", "no-local", "local-only", "timeline", "no-share", "share-for",
 		}
 		applies = func(name string) bool { return !slices.Contains(others, name) }
 	}

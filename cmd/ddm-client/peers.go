@@ -75,7 +75,7 @@ func (s *session) peers(ctx context.Context, args []string) int {
 
 func (s *session) list(ctx context.Context) ([]*ddmv1.PeerInfo, error) {
 	s.cfg.NoLocal = true // no line is needed for asking
-	engine, err := s.open()
+	engine, err := s.open(nil)
 	if err != nil {
 		return nil, err
 	}

@@ -26,7 +26,7 @@ func (s *session) plan(ctx context.Context, args []string) int {
 		return s.fail(err)
 	}
 	s.startLog(s.std.Stderr)
-	engine, err := s.open()
+	engine, err := s.open(nil)
 	if err != nil {
 		return s.fail(err)
 	}

@@ -33,7 +33,7 @@ func (s *session) verify(ctx context.Context, args []string) int {
 	}
 	ui := s.display()
 	s.startLog(ui.LogWriter())
-	engine, err := s.open()
+	engine, err := s.open(nil)
 	if err != nil {
 		_ = ui.Close() // nothing was shown yet
 		return s.fail(err)

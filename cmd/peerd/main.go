@@ -73,6 +73,7 @@ func run(ctx context.Context, std command.Std) int {
 		MaxAssignments: assignments,
 		MaxConns:       conns,
 		Store:          memory,
+		Share:          cfg.Share,
 		Version:        command.Version(version),
 		Log:            log,
 	})

@@ -17,6 +17,7 @@ type Client struct {
 	ChecksumURL    string // of a checksum file, not judged yet; "": none
 	NoOriginDigest bool
 	Require        string // word of an identity level
+	Quorum         int    // machines that must have brought each byte: 1 or 2
 	NoMetalink     bool
 
 	Digest    bool
@@ -34,6 +35,8 @@ type Client struct {
 	LocalOnly   bool
 	Connections int   // per source and origin; 0: found out
 	LimitRate   int64 // bytes per second over all sources; 0: none
+	NoShare     bool
+	ShareFor    time.Duration // what is finished is given for so long
 
 	Headers     []string // "Name: value"
 	UserAgent   string   // "": the program's own
@@ -54,6 +57,9 @@ type Client struct {
 	Timeline string // file for a picture of the download; "": none
 }
 
+// longestShare is how long a program waits for others at most.
+const longestShare = 24 * time.Hour
+
 // ClientProgram describes ddm-client; loading it fills c.
 func ClientProgram(c *Client) *Program {
 	settings := c.saveSettings()
@@ -69,6 +75,7 @@ func ClientProgram(c *Client) *Program {
 		Usage: []string{
 			"[get] [flags] URL...", "peers [--json] [flags]", "plan [--json] [flags] URL",
 			"verify --checksum|--metalink|--against WHAT [--mend] [flags] FILE",
+			"share [flags] PATH...", "ls [--json] [flags]", "[get] [flags] ddm:NAME|sha256:HEX",
 		},
 		About:    "ddm-client downloads files by all the lines of its LAN at once.",
 		Settings: append(settings, c.Common.settings("warn")...),
@@ -77,11 +84,17 @@ func ClientProgram(c *Client) *Program {
 }
 
 func (c *Client) check(report func(string, string, ...any)) {
+	if c.NoShare && c.ShareFor > 0 {
+		report("share-for", "with --no-share nothing is given")
+	}
 	if c.NoLocal && c.LocalOnly {
 		report("no-local", "together with --local-only no source would be left")
 	}
 	if c.JSON && c.Output == "-" {
 		report("json", "cannot be combined with --output -: both would write to stdout")
+	}
+	if c.Quorum > 1 && c.Output == "-" {
+		report("quorum", "cannot be combined with --output -: what went out could not be taken back")
 	}
 	if c.Timeline != "" && c.DryRun {
 		report("timeline", "with --dry-run there is nothing to draw")
@@ -137,6 +150,11 @@ func (c *Client) saveSettings() []Setting {
 			Name: "require-identity", Arg: "LEVEL", Group: saveGroup,
 			Help:  "refuse less evidence that the bytes belong together: digest, strong, weak, sampled, none",
 			value: choice(&c.Require, "none", "digest", "strong", "weak", "sampled", "none"),
+		},
+		{
+			Name: "quorum", Arg: "N", Group: saveGroup,
+			Help:  "2 fetches everything from two machines and compares; end with 41 if there are not two",
+			value: count(&c.Quorum, 1, 1, 2),
 		},
 		{
 			Name: "no-metalink", Group: saveGroup,
@@ -217,6 +235,16 @@ func (c *Client) sourceSettings() []Setting {
 			Name: "limit-rate", Arg: "RATE", Group: sourceGroup,
 			Help:  "most bytes per second, all sources together, such as 5MiB; 0 is no limit",
 			value: rate(&c.LimitRate),
+		},
+		{
+			Name: "no-share", Group: sourceGroup,
+			Help:  "do not give other clients what is here already of a public download",
+			value: toggle(&c.NoShare),
+		},
+		{
+			Name: "share-for", Arg: "TIME", Group: sourceGroup,
+			Help:  "go on giving finished downloads for so long before the program ends",
+			value: duration(&c.ShareFor, 0, 0, longestShare),
 		},
 	}
 }

@@ -266,6 +266,8 @@ func TestClientValues(t *testing.T) {
 		{[]string{"--tracker", "http://box"}, "is no", nil},
 		{[]string{"--interface", "a b"}, "neither an interface nor an address", nil},
 		{[]string{"--no-local", "--local-only"}, "no source would be left", nil},
+		{[]string{"--no-share", "--share-for", "1m"}, "nothing is given", nil},
+		{[]string{"--share-for", "90s"}, "", func(c config.Client) bool { return c.ShareFor == 90*time.Second }},
 		{[]string{"--no-local", "--local-only=false"}, "", func(c config.Client) bool { return c.NoLocal }},
 		{[]string{"--json", "-o", "-"}, "both would write to stdout", nil},
 		{[]string{"--netrc-file=x"}, "", func(c config.Client) bool { return c.Netrc && c.NetrcFile == "x" }},

@@ -22,6 +22,7 @@ type Peerd struct {
 	AllowOrigin    []string // CIDR or HOST[:PORT] that may be fetched from though not public
 	LimitRate      int64    // bytes per second of all lines together; 0: none
 	MaxAssignments int      // at once
+	Share          []string // files and folders to offer
 	StoreSize      int64    // bytes kept of what was fetched; 0: nothing; negative: by the free disk
 }
 
@@ -79,6 +80,11 @@ func PeerdProgram(p *Peerd) *Program {
 			value: scalar(&p.StoreSize, -1, unitKind, `"auto" or "5GiB"`, readStoreSize, showStoreSize),
 		},
 	}
+	settings = append(settings, Setting{
+		Name: "share", Arg: "PATH", Group: sourceGroup,
+		Help:  "file or folder to offer to the LAN by what it hashes to, watched for changes; see ddm-client ls",
+		value: list(&p.Share, nil, ",", sharedPath),
+	})
 	settings = append(settings, p.Lines.settings()...)
 	return &Program{
 		Name: "peerd",
@@ -122,6 +128,13 @@ func peerName(s string) (string, error) {
 	}
 	if strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\uFFFD' }) {
 		return "", fmt.Errorf("%q holds a control character", s)
+	}
+	return s, nil
+}
+
+func sharedPath(s string) (string, error) {
+	if s == "" {
+		return "", errors.New("a path must be named")
 	}
 	return s, nil
 }

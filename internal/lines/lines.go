@@ -78,7 +78,8 @@ type Line struct {
 	Closed error        // why it takes no new requests; nil: it is open
 }
 
-// Set is the lines of a machine. It is safe for concurrent use.
+// Set is the lines of a machine. It is safe for concurrent use. The nil Set has
+// no lines, and never will.
 type Set struct {
 	cfg  Config
 	log  hclog.Logger
@@ -180,6 +181,9 @@ func (s *Set) openBudget(e *entry) (err error) {
 // Lines returns all lines as they were when somebody looked last, ordered by
 // id.
 func (s *Set) Lines() []Line {
+	if s == nil {
+		return nil
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	list := make([]Line, len(s.entries))
@@ -192,6 +196,9 @@ func (s *Set) Lines() []Line {
 // Changed returns a channel that is closed when a line comes, goes, opens or
 // closes after this call.
 func (s *Set) Changed() <-chan struct{} {
+	if s == nil {
+		return nil
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.changed

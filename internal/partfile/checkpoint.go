@@ -84,14 +84,14 @@ func (f *File) checkpoint() error {
 		return nil
 	}
 	f.flight, f.pending, f.unsynced = batch, newLedger(batch.piece), 0
-	givers := f.givers.names
+	givers, level := f.givers.names, f.level
 	f.mu.Unlock()
 
 	list := batch.all()
 	if err := f.data.SyncData(); err != nil {
 		return f.forget(writeError("sync "+f.names.part, err))
 	}
-	if err := f.journal.record(list, givers); err != nil {
+	if err := f.journal.record(list, givers, level); err != nil {
 		return f.forget(writeError("write "+f.names.journal, err))
 	}
 
@@ -135,6 +135,8 @@ func (f *File) forget(err error) error {
 	f.flight, f.pending, f.unsynced = nil, newLedger(f.synced.piece), 0
 	f.have = f.synced.set()
 	f.claims = f.have.Clone()
+	f.drops++
+	f.tell()
 	if f.err == nil {
 		f.err = err
 	}

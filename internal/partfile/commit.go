@@ -52,7 +52,12 @@ func (f *File) Commit(ctx context.Context, o CommitOptions) (path string, err er
 	if err := f.publish(o); err != nil {
 		return "", err
 	}
+	st, err := f.data.Stat()
+	if err != nil {
+		f.opts.Log.Debug("cannot tell how the finished file was left", "file", f.names.final, "error", err)
+	}
 	f.mu.Lock()
+	f.committed, f.finished = err == nil, stampOf(st)
 	f.end()
 	f.mu.Unlock()
 	f.tidy()

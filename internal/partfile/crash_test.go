@@ -55,6 +55,8 @@ type simulation struct {
 	meta    partfile.Meta
 	truth   []byte
 	written []byte        // what was last written where
+	under   []byte        // and under which level of evidence
+	level   origin.Level  // that this life's bytes come under
 	allowed byterange.Set // what may be trusted
 	safe    byterange.Set // what must not be lost
 	done    bool          // Commit said so
@@ -70,7 +72,8 @@ func newSimulation(t *testing.T, seed uint64) *simulation {
 		s.truth[i] = byte(1 + rng.IntN(255)) // never what a hole reads as
 	}
 	s.written = make([]byte, len(s.truth))
-	s.meta = partfile.Meta{URL: "http://origin/x", Gen: origin.Generation{Size: int64(len(s.truth)), ETag: `"1"`}}
+	s.under = make([]byte, len(s.truth))
+	s.meta = partfile.Meta{URL: "http://origin/x", Gen: origin.Generation{Size: int64(len(s.truth)), ETag: `"1"`}, Level: origin.Strong}
 	return s
 }
 
@@ -144,6 +147,7 @@ func (s *simulation) live(steps int) {
 	if kept := f.Kept(); len(kept) > 0 {
 		s.fatalf("kept aside: %v", kept)
 	}
+	s.level = s.meta.Level
 	s.check(f)
 	if s.rng.IntN(5) == 0 {
 		s.disk.FailSync(1 + s.rng.IntN(6))
@@ -170,6 +174,9 @@ func (s *simulation) check(f *partfile.File) {
 		}
 		if !bytes.Equal(got, s.written[r.Off:r.End()]) {
 			s.fatalf("%v is trusted and wrong", r)
+		}
+		if least := origin.Level(slices.Min(s.under[r.Off:r.End()])); f.Level() > least {
+			s.fatalf("%v holds bytes of the evidence %s, and is trusted as %s", r, least, f.Level())
 		}
 	}
 	for r := range s.safe.All() {
@@ -211,6 +218,10 @@ func (s *simulation) act(f *partfile.File) error {
 		s.safe = s.allowed.Clone()
 		return io.EOF
 	}
+	if s.rng.IntN(60) == 0 && s.level > origin.Sampled {
+		s.level--
+		f.Lower(s.level)
+	}
 	all := byterange.Range{Len: s.meta.Gen.Size}
 	for gap := range s.allowed.Missing(all) {
 		gap.Len = min(gap.Len, 16<<10)
@@ -240,6 +251,7 @@ func (s *simulation) write(f *partfile.File, r byterange.Range) error {
 	for gap := range s.allowed.Missing(r) {
 		want += gap.Len
 		copy(s.written[gap.Off:gap.End()], b[gap.Off-r.Off:])
+		copy(s.under[gap.Off:gap.End()], bytes.Repeat([]byte{byte(s.level)}, int(gap.Len)))
 	}
 	if fresh != want {
 		s.fatalf("write of %v: %d fresh bytes, want %d", r, fresh, want)

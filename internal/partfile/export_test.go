@@ -12,6 +12,24 @@ func Replay(journal []byte) (claims []Extent, valid, size, piece int64, err erro
 	return collect(r.live, true, r.givers), r.valid, r.head.Size, r.head.Piece, nil
 }
 
+// WithoutLevel is a journal as it was before it named a level of evidence. It
+// must hold no record of another one.
+func WithoutLevel(journal []byte) ([]byte, error) {
+	r, err := replay(journal)
+	if err != nil {
+		return nil, err
+	}
+	head := r.head
+	head.Level = ""
+	var e encoder
+	if err := e.begin(head); err != nil {
+		return nil, err
+	}
+	e.giverNames(r.givers.names)
+	e.extents(r.live.all())
+	return e.buf, nil
+}
+
 // Join is the CRC32C of two runs from those of each.
 func Join(a, b uint32, n int64) uint32 { return join(a, b, n) }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"ddm/internal/byterange"
+	"ddm/internal/origin"
 	"ddm/internal/partfile/disk"
 )
 
@@ -23,7 +24,11 @@ type journal struct {
 	at     int64  // length of what was appended so far
 	chain  uint32 // CRC of the last record
 	givers int    // how many of the table's names it holds
+	level  origin.Level
 }
+
+// unsaid is above every level: the journal names none.
+const unsaid = origin.Digest + 1
 
 // newJournal makes the journal, durable but for its name.
 func newJournal(d disk.Dir, n names, head header) (*journal, error) {
@@ -31,7 +36,7 @@ func newJournal(d disk.Dir, n names, head header) (*journal, error) {
 	if err != nil {
 		return nil, err
 	}
-	j := &journal{dir: d, names: n, f: f, head: head}
+	j := &journal{dir: d, names: n, f: f, head: head, level: head.level()}
 	var e encoder
 	err = e.begin(head)
 	if err == nil {
@@ -59,7 +64,7 @@ func readJournal(d disk.Dir, n names) (*journal, replayed, error) {
 	}
 	return &journal{
 		dir: d, names: n, f: f, head: r.head,
-		at: r.valid, chain: r.chain, givers: len(r.givers.names),
+		at: r.valid, chain: r.chain, givers: len(r.givers.names), level: r.level,
 	}, r, nil
 }
 
@@ -97,15 +102,20 @@ func (j *journal) append(e encoder) error {
 	return nil
 }
 
-// record appends extents, and before them the names of givers it lacks.
-func (j *journal) record(list []extent, givers []string) error {
+// record appends extents, and before them the names of givers and the level of
+// evidence that it lacks.
+func (j *journal) record(list []extent, givers []string, level origin.Level) error {
 	e := j.encoder()
+	if level < j.level {
+		e.record(recLevel, []byte(level.String()))
+	}
 	e.giverNames(givers[j.givers:])
 	e.extents(list)
 	if err := j.append(e); err != nil {
 		return err
 	}
 	j.givers = len(givers)
+	j.level = min(j.level, level)
 	return nil
 }
 
@@ -121,7 +131,11 @@ func (j *journal) forget(r byterange.Range, left []extent) error {
 // the same.
 func (j *journal) compact(live []extent, givers []string) (err error) {
 	var e encoder
-	if err := e.begin(j.head); err != nil {
+	head := j.head
+	if head.Level = ""; j.level < unsaid {
+		head.Level = j.level.String()
+	}
+	if err := e.begin(head); err != nil {
 		return err
 	}
 	e.giverNames(givers)
@@ -130,7 +144,7 @@ func (j *journal) compact(live []extent, givers []string) (err error) {
 	if err != nil {
 		return err
 	}
-	next := &journal{dir: j.dir, names: j.names, f: f, head: j.head, givers: len(givers)}
+	next := &journal{dir: j.dir, names: j.names, f: f, head: head, givers: len(givers), level: j.level}
 	err = next.append(e)
 	if err == nil {
 		err = j.dir.Rename(j.names.fresh, j.names.journal, true)

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"ddm/internal/byterange"
+	"ddm/internal/origin"
 	"ddm/internal/partfile"
 	"ddm/internal/partfile/crashfs"
 )
@@ -30,6 +31,7 @@ func sample(t testing.TB) (*crashfs.Disk, []byte) {
 	if n, err := f.Drop(byterange.Range{Off: 9000, Len: 5000}); n != 5000 || err != nil {
 		t.Fatalf("Drop = %d, %v", n, err)
 	}
+	f.Lower(origin.Weak)
 	write(t, f, truth[10000:11000], 10000, "cy")
 	if err := f.Close(); err != nil {
 		t.Fatal(err)

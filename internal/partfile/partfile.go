@@ -40,6 +40,9 @@ type Meta struct {
 	Mirrors  []string          // further URLs of the same resource, without secrets; a journal that names one is resumed
 	Gen      origin.Generation // Size -1: unknown, grows, is never resumed
 	Modified time.Time         // for the finished file, unless Commit is told another; zero: none
+
+	Level origin.Level // of the evidence under which bytes come, until Lower says less
+	Least origin.Level // of the evidence under which an earlier run's bytes came, or they are kept aside
 }
 
 // Options of a File. The zero value of a field means its default.
@@ -105,15 +108,14 @@ type Kept struct {
 // File is an incomplete download on disk. Its methods may be called
 // concurrently; Commit, Close and Discard end it.
 type File struct {
-	dir      disk.Dir
-	names    names
-	path     string // of the finished file
-	meta     Meta
-	opts     Options
-	data     disk.File
-	kept     []Kept
-	resumed  int64
-	otherTag bool
+	dir     disk.Dir
+	names   names
+	path    string // of the finished file
+	meta    Meta
+	opts    Options
+	data    disk.File
+	kept    []Kept
+	resumed int64
 
 	// checkpointing serialises what writes the journal. It is taken before mu.
 	checkpointing sync.Mutex
@@ -128,11 +130,16 @@ type File struct {
 	flight    *ledger       // what the running checkpoint will make durable; nil: none runs
 	synced    *ledger
 	givers    giverTable
+	level     origin.Level
 	unsynced  int64 // bytes in pending
 	sinceKick int64
-	err       error // first failure; every later call returns it
-	lost      bool  // a sync failed: what is not in synced is forgotten
-	done      bool  // committed, closed or discarded
+	err       error         // first failure; every later call returns it
+	lost      bool          // a sync failed: what is not in synced is forgotten
+	done      bool          // committed, closed or discarded
+	committed bool          // the file has its name
+	finished  stamp         // how it was left then
+	drops     int           // how often bytes were taken back
+	moved     chan struct{} // closed when have, or the state of a Reading, changes; nil: nobody waits
 
 	settled sync.Cond // of mu: less is at stake than before, or the File has ended
 
@@ -156,9 +163,22 @@ func (f *File) PieceSize() int64 { return f.opts.PieceSize }
 // Resumed returns how many bytes were taken over from an earlier run.
 func (f *File) Resumed() int64 { return f.resumed }
 
-// OtherTag reports whether what was taken over is of a mirror that tags the file
-// in another way: that the two are one rests on the date alone.
-func (f *File) OtherTag() bool { return f.otherTag && f.resumed > 0 }
+// Level returns the least evidence under which bytes that are there came. Where
+// what was taken over is of a mirror that tags the file in another way, that the
+// two are one rests on the date alone: origin.Weak.
+func (f *File) Level() origin.Level {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.level
+}
+
+// Lower says that what is written from here on comes under no more evidence
+// than that. The journal says so before it claims any of it.
+func (f *File) Lower(level origin.Level) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.level = min(f.level, level)
+}
 
 // Kept returns what Open moved aside instead of destroying it.
 func (f *File) Kept() []Kept { return f.kept }
@@ -241,6 +261,7 @@ func (f *File) fail(err error) error {
 func (f *File) end() {
 	f.done = true
 	f.settled.Broadcast()
+	f.tell()
 }
 
 // writeError gives err its kind.

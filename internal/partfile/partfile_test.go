@@ -34,8 +34,9 @@ func content(n int) []byte {
 
 func metaOf(size int64) partfile.Meta {
 	return partfile.Meta{
-		URL: "https://origin.example/x",
-		Gen: origin.Generation{Size: size, ETag: `"one"`, LastModified: "Mon, 02 Jan 2006 15:04:05 GMT"},
+		URL:   "https://origin.example/x",
+		Gen:   origin.Generation{Size: size, ETag: `"one"`, LastModified: "Mon, 02 Jan 2006 15:04:05 GMT"},
+		Level: origin.Strong,
 	}
 }
 

@@ -33,6 +33,7 @@ const (
 const (
 	recHeader  = 'H' // JSON of header
 	recGiver   = 'G' // a name; the next number
+	recLevel   = 'L' // the word of a level: what follows, and so all, is of no better evidence
 	recExtents = 'E' // extents: now there
 	recDrop    = 'D' // range, then extents: what the range touched is gone, but for those
 	recStamp   = 'S' // the data file as a clean end left it; counts as the last record only
@@ -52,13 +53,34 @@ type header struct {
 	Coding       string    `json:"coding,omitempty"`
 	Piece        int64     `json:"piece_size"`
 	Modified     time.Time `json:"modified,omitzero"`
+	Level        string    `json:"identity,omitempty"` // of the evidence; "": written before that was recorded
 }
 
 func headerOf(m Meta, piece int64) header {
 	return header{
 		URL: m.URL, Size: m.Gen.Size, ETag: m.Gen.ETag, LastModified: m.Gen.LastModified,
-		Coding: m.Gen.Coding, Piece: piece, Modified: m.Modified,
+		Coding: m.Gen.Coding, Piece: piece, Modified: m.Modified, Level: m.Level.String(),
 	}
+}
+
+// level is what the header says of the evidence; unsaid: nothing.
+func (h header) level() origin.Level {
+	if l, ok := origin.ParseLevel(h.Level); ok {
+		return l
+	}
+	return unsaid
+}
+
+// worst is the least evidence under which bytes of a journal can have come that
+// does not say: what is mixed has one date at least, or one strong tag and none.
+func (h header) worst() origin.Level {
+	switch gen := h.generation(); {
+	case !gen.StrongETag():
+		return origin.None
+	case gen.LastModified != "":
+		return origin.Weak
+	}
+	return origin.Strong
 }
 
 func (h header) generation() origin.Generation {
@@ -145,6 +167,7 @@ type replayed struct {
 	head   header
 	live   *ledger
 	givers giverTable
+	level  origin.Level      // of the evidence; unsaid: it is not recorded
 	order  []byterange.Range // extents as they came, dropped ones too
 	stamp  *stamp            // nil: the last run did not end cleanly
 	valid  int64             // length of the prefix that holds
@@ -170,7 +193,7 @@ func replay(b []byte) (replayed, error) {
 	if err := json.Unmarshal(payload, &r.head); err != nil || r.head.Piece <= 0 {
 		return replayed{}, fmt.Errorf("%w: bad header", errForeign)
 	}
-	r.live, r.chain = newLedger(r.head.Piece), chain
+	r.live, r.chain, r.level = newLedger(r.head.Piece), chain, r.head.level()
 	r.valid = int64(len(b) - len(rest))
 	for {
 		kind, payload, rest, chain, ok = nextRecord(rest, r.chain)
@@ -206,6 +229,10 @@ func (r *replayed) apply(kind byte, payload []byte) bool {
 	case recGiver:
 		before := len(r.givers.names)
 		return int(r.givers.intern(string(payload))) == before+1
+	case recLevel:
+		l, ok := origin.ParseLevel(string(payload))
+		r.level = min(r.level, l)
+		return ok
 	case recExtents:
 		list, ok := r.decode(payload)
 		return ok && r.add(list)

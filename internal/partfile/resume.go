@@ -44,19 +44,35 @@ func (op *opening) load(ctx context.Context, data disk.File, isNew bool) (*File,
 		}
 		return op.begin(data)
 	}
-	if why := op.mismatch(r.head); why != "" {
+	level := op.evidence(r)
+	if why := op.mismatch(r.head, level); why != "" {
 		return nil, errors.Join(j.f.Close(), op.keep(why))
 	}
 	f, err := op.resume(ctx, data, j, r)
 	if err != nil {
 		return nil, errors.Join(err, j.f.Close())
 	}
-	f.otherTag = !SameGeneration(r.head.generation(), op.meta.Gen)
+	if f.resumed > 0 {
+		f.Lower(level)
+	}
 	return f, nil
 }
 
+// evidence is the level under which the bytes of a journal came, beside what is
+// to be fetched.
+func (op *opening) evidence(r replayed) origin.Level {
+	level := r.level
+	if level == unsaid {
+		level = r.head.worst()
+	}
+	if !SameGeneration(r.head.generation(), op.meta.Gen) {
+		level = min(level, origin.Weak)
+	}
+	return level
+}
+
 // mismatch says why a journal is not one of what is to be fetched, or "".
-func (op *opening) mismatch(h header) string {
+func (op *opening) mismatch(h header, level origin.Level) string {
 	gen := h.generation()
 	switch {
 	case gen.Size < 0:
@@ -67,6 +83,8 @@ func (op *opening) mismatch(h header) string {
 		return "the resource has changed"
 	case !sameResource(h, op.meta):
 		return "it is of another URL"
+	case level < op.meta.Least:
+		return fmt.Sprintf("its bytes came under the identity %s, and %s is asked for", level, op.meta.Least)
 	}
 	return ""
 }
@@ -236,7 +254,7 @@ func (op *opening) file(data disk.File, j *journal, live *ledger, givers giverTa
 	have := live.set()
 	f := &File{
 		dir: op.d, names: op.names, meta: op.meta, opts: op.o, data: data, kept: op.kept,
-		journal: j, claims: have.Clone(), have: have, givers: givers,
+		journal: j, claims: have.Clone(), have: have, givers: givers, level: op.meta.Level,
 		pending: newLedger(live.piece), synced: live,
 		wake: make(chan struct{}, 1), stop: make(chan struct{}),
 	}
@@ -265,7 +283,12 @@ const firstRoom = 16 << 20 // bytes reserved before Open returns
 
 // reserveRest reserves the room that Open did not wait for, in steps: some file
 // systems take as long to reserve as to write, and let nobody write meanwhile.
+// In memory that is a third of what the whole download costs: what is there is
+// there, as far as Open could see.
 func (f *File) reserveRest() {
+	if f.dir.InMemory() {
+		return
+	}
 	size := f.meta.Gen.Size
 	for off, step := int64(firstRoom), max(firstRoom, size/256); off < size; off += step {
 		select {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -48,7 +49,7 @@ func TestWhatIsResumed(t *testing.T) {
 	t.Parallel()
 	date := "Mon, 02 Jan 2006 15:04:05 GMT"
 	gen := origin.Generation{Size: 1000, ETag: `"one"`, LastModified: date}
-	first := partfile.Meta{URL: "https://a.example/d/x.iso", Gen: gen}
+	first := partfile.Meta{URL: "https://a.example/d/x.iso", Gen: gen, Level: origin.Strong}
 	for _, c := range []struct {
 		name   string
 		meta   partfile.Meta
@@ -70,17 +71,108 @@ func TestWhatIsResumed(t *testing.T) {
 		f := mustOpen(t, d, first, partfile.Options{})
 		write(t, f, content(500), 0, "ann")
 		closeFile(t, f)
+		c.meta.Level = origin.Strong
 		f = mustOpen(t, d, c.meta, partfile.Options{})
 		if resumed := f.Resumed() == 500; resumed != c.resume || resumed == (len(f.Kept()) == 1) {
 			t.Errorf("%s: resumed %d bytes, kept %v", c.name, f.Resumed(), f.Kept())
 		}
-		if other := c.resume && c.meta.Gen.ETag != gen.ETag; f.OtherTag() != other {
-			t.Errorf("%s: another tag %v", c.name, f.OtherTag())
+		want := origin.Strong
+		if c.resume && c.meta.Gen.ETag != gen.ETag {
+			want = origin.Weak
+		}
+		if f.Level() != want {
+			t.Errorf("%s: level %v, want %v", c.name, f.Level(), want)
 		}
 		closeFile(t, f)
 		if !c.resume && !bytes.Equal(d.Content(".x.ddm-part.old-1"), content(500)) {
 			t.Errorf("%s: the old part file is not what it was", c.name)
 		}
+	}
+}
+
+// TestEvidenceIsResumed: a run that asks for more evidence than an earlier one's
+// bytes came under keeps them aside; one that does not knows what they are worth.
+func TestEvidenceIsResumed(t *testing.T) {
+	t.Parallel()
+	gen := origin.Generation{Size: 1000, ETag: `"one"`, LastModified: "Mon, 02 Jan 2006 15:04:05 GMT"}
+	dateless, tagless := gen, gen
+	dateless.LastModified, tagless.ETag = "", ""
+	for _, c := range []struct {
+		name   string
+		gen    origin.Generation
+		began  origin.Level
+		lower  origin.Level // before the second half; Digest: never
+		unsaid bool         // the journal was written before it said anything of it
+		level  origin.Level // that is resumed
+	}{
+		{"strong", gen, origin.Strong, origin.Digest, false, origin.Strong},
+		{"weak", gen, origin.Weak, origin.Digest, false, origin.Weak},
+		{"became weak", gen, origin.Strong, origin.Weak, false, origin.Weak},
+		{"became sampled", gen, origin.Weak, origin.Sampled, false, origin.Sampled},
+		{"never rises", tagless, origin.Sampled, origin.Weak, false, origin.Sampled},
+		{"unsaid, by tag and date", gen, origin.Strong, origin.Digest, true, origin.Weak},
+		{"unsaid, by tag", dateless, origin.Strong, origin.Digest, true, origin.Strong},
+		{"unsaid, by date", tagless, origin.Weak, origin.Digest, true, origin.None},
+	} {
+		for least := origin.None; least <= origin.Strong; least++ {
+			for _, clean := range []bool{false, true} {
+				name := fmt.Sprintf("%s, %s is asked for, a clean end %v", c.name, least, clean)
+				d := crashfs.New(1, -1)
+				meta := partfile.Meta{URL: "http://a/x", Gen: c.gen, Level: c.began}
+				f := mustOpen(t, d, meta, partfile.Options{})
+				write(t, f, content(250), 0, "ann")
+				if err := f.Checkpoint(); err != nil {
+					t.Fatal(err)
+				}
+				f.Lower(c.lower)
+				write(t, f, content(500)[250:], 250, "ann")
+				if err := f.Checkpoint(); err != nil {
+					t.Fatal(err)
+				}
+				if clean {
+					closeFile(t, f)
+				} else {
+					d.Kill()
+					_ = f.Close() // only ends its goroutine
+				}
+				if c.unsaid {
+					forgetLevel(t, d)
+				}
+				meta.Level, meta.Least = origin.Strong, least
+				for range 2 { // what was found out is written down
+					f = mustOpen(t, d, meta, partfile.Options{})
+					if least > c.level {
+						if f.Resumed() != 0 || len(f.Kept()) != 1 || !strings.Contains(f.Kept()[0].Reason, c.level.String()) || f.Level() != origin.Strong {
+							t.Errorf("%s: resumed %d as %v, kept %v", name, f.Resumed(), f.Level(), f.Kept())
+						}
+						closeFile(t, f)
+						break
+					}
+					if f.Resumed() != 500 || f.Level() != c.level {
+						t.Errorf("%s: resumed %d as %v, want %v; kept %v", name, f.Resumed(), f.Level(), c.level, f.Kept())
+					}
+					closeFile(t, f)
+				}
+			}
+		}
+	}
+}
+
+// forgetLevel makes a journal one that was written before levels were.
+func forgetLevel(t *testing.T, d *crashfs.Disk) {
+	t.Helper()
+	const name = ".x.ddm-journal"
+	old, err := partfile.WithoutLevel(d.Content(name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := d.Open().OpenFile(name, os.O_TRUNC)
+	if err == nil {
+		_, err = f.WriteVec([][]byte{old}, 0)
+		err = errors.Join(err, f.SyncData(), f.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -19,6 +19,16 @@ import (
 // (errdefs.NoSpace, errdefs.WriteFile) ends the File: Close it to keep what
 // came before.
 func (f *File) WriteAt(bufs [][]byte, off int64, giver string) (fresh int64, err error) {
+	return f.write(bufs, off, giver, nil)
+}
+
+// WriteSummed is WriteAt with buffers whose CRC32C, of all of them as one run,
+// the caller has computed already.
+func (f *File) WriteSummed(bufs [][]byte, off int64, giver string, crc uint32) (fresh int64, err error) {
+	return f.write(bufs, off, giver, &crc)
+}
+
+func (f *File) write(bufs [][]byte, off int64, giver string, crc *uint32) (fresh int64, err error) {
 	want := byterange.Range{Off: off}
 	for _, b := range bufs {
 		want.Len += int64(len(b))
@@ -32,7 +42,12 @@ func (f *File) WriteAt(bufs [][]byte, off int64, giver string) (fresh int64, err
 	}
 	for i, run := range runs {
 		part := slice(bufs, run.Off-off, run.Len)
-		extents := f.sum(part, run, number)
+		var extents []extent
+		if crc != nil && run == want && run.Off/f.opts.PieceSize == (run.End()-1)/f.opts.PieceSize {
+			extents = []extent{{Range: run, crc: *crc, giver: number}}
+		} else {
+			extents = f.sum(part, run, number)
+		}
 		if err := f.put(part, run.Off); err != nil {
 			f.unclaim(runs[i:])
 			return fresh, f.fail(writeError("write "+f.names.part, err))
@@ -113,6 +128,7 @@ func (f *File) record(run byterange.Range, extents []extent) error {
 		f.pending.add(e)
 	}
 	f.have.Add(run)
+	f.tell()
 	f.unsynced += run.Len
 	f.sinceKick += run.Len
 	if before == 0 || kicked < kickEvery && f.sinceKick >= kickEvery ||
@@ -214,6 +230,8 @@ func (f *File) Drop(r byterange.Range) (int64, error) {
 		f.claims.Subtract(run)
 	}
 	f.unsynced = f.pending.size
+	f.drops++
+	f.tell()
 	return gone.Bytes(), nil
 }
 

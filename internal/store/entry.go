@@ -11,11 +11,12 @@ import (
 	"hash/crc32"
 	"io"
 	"math"
-	"net/url"
 	"os"
+	"strings"
 	"time"
 
 	"ddm/internal/byterange"
+	"ddm/internal/catalogue"
 	"ddm/internal/errdefs"
 	"ddm/internal/origin"
 )
@@ -28,17 +29,25 @@ type Identity struct {
 	ETag string `json:"etag"`
 	Code string `json:"coding,omitempty"` // Content-Encoding
 
-	full string // the whole URL, for the key alone
+	// Name is what others know the resource by: its catalogue.Key in
+	// hexadecimal; "": it was kept before there were such names.
+	Name string `json:"name,omitempty"`
+
+	full string // the canonical URL with its query, for the key alone; "": no origin is asked for it
 }
 
 // IdentityOf describes a generation of a URL.
 func IdentityOf(raw string, gen origin.Generation) Identity {
-	id := Identity{Size: gen.Size, Code: gen.Coding, full: raw}
+	id := Identity{Size: gen.Size, Code: gen.Coding}
 	if gen.StrongETag() {
 		id.ETag = gen.ETag
 	}
-	if u, err := url.Parse(raw); err == nil {
-		id.URL = (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
+	if full, err := origin.Canonical(raw); err == nil {
+		id.full = full
+		id.URL, _, _ = strings.Cut(full, "?")
+	}
+	if key, err := catalogue.KeyOf(raw); err == nil {
+		id.Name = hex.EncodeToString(key[:])
 	}
 	return id
 }
@@ -56,7 +65,7 @@ func parseKey(name string) (k Key, ok bool) {
 
 // Key returns the key; not ok: the generation cannot be kept.
 func (id Identity) Key() (k Key, ok bool) {
-	if id.ETag == "" || id.Size <= 0 || id.Size > math.MaxUint32*Piece {
+	if id.full == "" || id.ETag == "" || id.Size <= 0 || id.Size > math.MaxUint32*Piece {
 		return Key{}, false
 	}
 	h := sha256.New()
@@ -78,6 +87,22 @@ type entry struct {
 	stamp  uint32 // of the newest piece
 	size   int64  // bytes of the pieces
 	used   time.Time
+	queue  []uint32 // pieces in the order in which they go, none younger than sorted
+	sorted uint32   // stamp of the newest piece when that was made
+
+	change  uint64        // the Store's last one of its pieces
+	changed chan struct{} // closed when a piece comes or goes; nil: nobody waits
+}
+
+// tellLocked notes a change of what is held of a generation, and wakes those
+// who wait for it.
+func (s *Store) tellLocked(e *entry) {
+	s.changes++
+	e.change = s.changes
+	if e.changed != nil {
+		close(e.changed)
+		e.changed = nil
+	}
 }
 
 type piece struct {

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"strings"
 	"time"
 
 	"ddm/internal/byterange"
@@ -37,8 +36,20 @@ type Opener struct {
 func (s *Store) Opener(line Line, res origin.Resource) *Opener {
 	o := &Opener{store: s, line: line, id: IdentityOf(res.URL, res.Gen)}
 	o.key, o.keep = o.id.Key()
-	o.keep = o.keep && len(res.Header) == 0 && res.Jar == nil
+	o.keep = o.keep && plain(res.Header) && res.Jar == nil
 	return o
+}
+
+// plain reports whether a request asks for what everybody would get: nothing but
+// the name of a program is in its header. A reply that depends on that has a
+// strong validator of its own.
+func plain(h http.Header) bool {
+	for name := range h {
+		if http.CanonicalHeaderKey(name) != "User-Agent" {
+			return false
+		}
+	}
+	return true
 }
 
 // Open implements transfer.Opener.
@@ -47,7 +58,7 @@ func (o *Opener) Open(ctx context.Context, res origin.Resource, r byterange.Rang
 		return o.held(res, r)
 	}
 	reply, err := o.line.Open(ctx, res, r)
-	if err == nil && o.keep && mayKeep(reply) {
+	if err == nil && o.keep && reply.Shareable() {
 		reply.Body = &tee{ReadCloser: reply.Body, o: o, from: reply.Range.Off, at: reply.Range.Off}
 	}
 	return reply, err
@@ -63,33 +74,6 @@ func (o *Opener) held(res origin.Resource, r byterange.Range) (*origin.Reply, er
 		}
 	}
 	return nil, fmt.Errorf("%w: not in the store any more", errdefs.Unavailable)
-}
-
-// mayKeep reports whether others may be given what a reply holds.
-func mayKeep(reply *origin.Reply) bool {
-	if reply.Level < origin.Strong || !reply.Gen.StrongETag() || reply.Header.Get("Set-Cookie") != "" || vary(reply.Header) {
-		return false
-	}
-	for _, field := range reply.Header.Values("Cache-Control") {
-		for directive := range strings.SplitSeq(strings.ToLower(field), ",") {
-			name, _, _ := strings.Cut(strings.TrimSpace(directive), "=")
-			if name == "no-store" || name == "private" {
-				return false
-			}
-		}
-	}
-	return true
-}
-
-// vary reports whether the reply depends on more than what every peer sends
-// alike.
-func vary(h http.Header) bool {
-	for _, field := range h.Values("Vary") {
-		if strings.Contains(field, "*") {
-			return true
-		}
-	}
-	return false
 }
 
 // prefix returns what is held at the beginning of r.
@@ -212,8 +196,9 @@ type tee struct {
 	at   int64 // and of the next one
 	f    *os.File
 	crc  uint32
-	ok   bool // every byte since the piece's beginning was written
-	off  bool // keep nothing more
+	ok   bool  // every byte since the piece's beginning was written
+	off  bool  // keep nothing more
+	room int64 // bytes of the store that were set aside for what is written
 	done []record
 }
 
@@ -230,7 +215,7 @@ func (t *tee) Read(p []byte) (int, error) {
 func (t *tee) keep(b []byte) {
 	for len(b) > 0 && !t.off {
 		if t.at%Piece == 0 {
-			t.crc, t.ok = 0, true
+			t.crc, t.ok = 0, t.begin()
 		}
 		end := min((t.at/Piece+1)*Piece, t.o.id.Size)
 		part := b[:min(int64(len(b)), end-t.at)]
@@ -243,6 +228,16 @@ func (t *tee) keep(b []byte) {
 			t.done = append(t.done, record{piece: uint32((end - 1) / Piece), crc: t.crc})
 		}
 	}
+}
+
+// begin sets room aside for the piece at t.at; false: it is not to be kept.
+func (t *tee) begin() bool {
+	n := min(Piece, t.o.id.Size-t.at)
+	if !t.o.store.reserve(t.o.key, uint32(t.at/Piece), n) {
+		return false
+	}
+	t.room += n
+	return true
 }
 
 func (t *tee) write(b []byte) {
@@ -263,6 +258,8 @@ func (t *tee) write(b []byte) {
 // Close makes what was kept part of the store, unless the reply was void.
 func (t *tee) Close() error {
 	err := t.ReadCloser.Close()
+	t.o.store.release(t.room)
+	t.room = 0
 	if t.f == nil {
 		return err
 	}
@@ -288,8 +285,34 @@ func (s *Store) begin(key Key, id Identity) (*os.File, error) {
 			return nil, err
 		}
 		s.entries[key] = e
+		close(s.born)
+		s.born = make(chan struct{})
 	}
 	return s.root.OpenFile(key.String()+piecesEnd, os.O_CREATE|os.O_WRONLY, 0o600)
+}
+
+// reserve sets n bytes aside for a piece that is about to be written; false: it
+// is there already, or there is no room for it.
+func (s *Store) reserve(key Key, number uint32, n int64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e := s.entries[key]; e != nil {
+		if _, had := e.pieces[number]; had {
+			return false
+		}
+	}
+	if !s.makeRoomLocked(n) {
+		return false
+	}
+	s.coming += n
+	return true
+}
+
+// release gives back what was set aside.
+func (s *Store) release(n int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.coming -= n
 }
 
 // add enters pieces that were written, and gives back the room of what else
@@ -302,6 +325,7 @@ func (s *Store) add(key Key, list []record, r byterange.Range) {
 		return
 	}
 	e.used = time.Now()
+	defer s.tellLocked(e)
 	var err error
 	for _, rec := range list {
 		n := e.rangeOf(rec.piece).Len

@@ -27,6 +27,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -69,7 +70,10 @@ type Store struct {
 
 	mu      sync.Mutex
 	entries map[Key]*entry
-	size    int64 // bytes of all pieces
+	size    int64         // bytes of all pieces
+	changes uint64        // of what is held
+	coming  int64         // bytes set aside for pieces that are being written
+	born    chan struct{} // closed and replaced when an entry is new
 }
 
 // Open takes the store in a directory. Errors: errdefs.MakeDir, OpenFile, and
@@ -129,11 +133,14 @@ func look(cfg Config) (*Store, error) {
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("%w: %w", errdefs.MakeDir, err)
 	}
+	if err := ours(cfg.Dir); err != nil {
+		return nil, err
+	}
 	root, err := os.OpenRoot(cfg.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w: %w", cfg.Dir, errdefs.OpenFile, err)
 	}
-	s := &Store{cfg: cfg, root: root, entries: map[Key]*entry{}}
+	s := &Store{cfg: cfg, root: root, entries: map[Key]*entry{}, born: make(chan struct{})}
 	list, err := os.ReadDir(cfg.Dir)
 	if err == nil {
 		s.dir, err = disk.Open(cfg.Dir)
@@ -156,6 +163,19 @@ func look(cfg Config) (*Store, error) {
 		s.size += e.size
 	}
 	return s, nil
+}
+
+// ours refuses a directory that others may write to: what they put there would
+// be served as an origin's.
+func ours(dir string) error {
+	st, err := os.Stat(dir)
+	if err != nil {
+		return fmt.Errorf("%s: %w: %w", dir, errdefs.OpenFile, err)
+	}
+	if runtime.GOOS != "windows" && st.Mode().Perm()&0o022 != 0 {
+		return fmt.Errorf("%s: %w: others may write to it, and what they put there would be given to clients; chmod go-w it, or remove it if you did not make it", dir, errdefs.OpenFile)
+	}
+	return nil
 }
 
 // Share returns the limit in bytes for those who set none.
@@ -195,15 +215,35 @@ func (s *Store) Close() error {
 // they were when it was called.
 func (s *Store) Holds(id Identity) iter.Seq[byterange.Range] {
 	key, ok := id.Key()
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	var held byterange.Set
-	if e := s.entries[key]; ok && e != nil {
-		for _, n := range slices.Sorted(maps.Keys(e.pieces)) {
-			held.Add(e.rangeOf(n))
-		}
+	s.mu.Lock()
+	e := s.entries[key]
+	var numbers []uint32
+	if ok && e != nil {
+		numbers = slices.AppendSeq(make([]uint32, 0, len(e.pieces)), maps.Keys(e.pieces))
+	}
+	s.mu.Unlock()
+	slices.Sort(numbers) // without the mutex: there may be many
+	for _, n := range numbers {
+		held.Add(e.rangeOf(n))
 	}
 	return held.All()
+}
+
+// Changed returns a channel that is closed when what is held of a generation
+// changes after this call. It may be closed for other reasons, too.
+func (s *Store) Changed(id Identity) <-chan struct{} {
+	key, ok := id.Key()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.entries[key]
+	if !ok || e == nil {
+		return s.born
+	}
+	if e.changed == nil {
+		e.changed = make(chan struct{})
+	}
+	return e.changed
 }
 
 // makeRoomLocked forgets what was used least recently until n more bytes fit.
@@ -212,12 +252,12 @@ func (s *Store) makeRoomLocked(n int64) bool {
 	if n > s.cfg.Limit {
 		return false
 	}
-	for s.size+n > s.cfg.Limit {
+	for s.size+s.coming+n > s.cfg.Limit {
 		victim := s.oldestLocked()
 		if victim == nil {
 			return false
 		}
-		s.shedLocked(victim, s.size+n-s.cfg.Limit)
+		s.shedLocked(victim, s.size+s.coming+n-s.cfg.Limit)
 	}
 	return true
 }
@@ -233,25 +273,41 @@ func (s *Store) oldestLocked() (victim *entry) {
 
 // shedLocked drops about n bytes of a generation, or all of it.
 func (s *Store) shedLocked(e *entry, n int64) {
-	type aged struct {
-		n     uint32
-		stamp uint32
-	}
-	order := make([]aged, 0, len(e.pieces))
-	for number, p := range e.pieces {
-		order = append(order, aged{number, p.stamp})
-	}
-	slices.SortFunc(order, func(a, b aged) int { return cmp.Compare(a.stamp, b.stamp) })
-	n = max(n, min(e.size/8, 64*Piece)) // not one by one: each look at what is oldest has its price
+	n = max(n, min(e.size/8, 4*Piece)) // not one by one: each look for who is oldest has its price
 	var drop []uint32
-	for _, a := range order {
-		if n <= 0 {
+	for ; n > 0; n -= e.rangeOf(drop[len(drop)-1]).Len {
+		number, ok := e.oldest()
+		if !ok {
 			break
 		}
-		n -= e.rangeOf(a.n).Len
-		drop = append(drop, a.n)
+		drop = append(drop, number)
 	}
 	s.dropLocked(e, drop)
+}
+
+// oldest takes the piece that came first off the queue of those to go. To sort
+// once for many is what makes single ones cheap.
+func (e *entry) oldest() (uint32, bool) {
+	for {
+		if len(e.queue) == 0 {
+			if len(e.pieces) == 0 || e.sorted == e.stamp {
+				return 0, false // every one is taken
+			}
+			from := e.sorted
+			e.sorted = e.stamp
+			for number, p := range e.pieces {
+				if p.stamp > from {
+					e.queue = append(e.queue, number)
+				}
+			}
+			slices.SortFunc(e.queue, func(a, b uint32) int { return cmp.Compare(e.pieces[a].stamp, e.pieces[b].stamp) })
+		}
+		number := e.queue[0]
+		e.queue = e.queue[1:]
+		if p, ok := e.pieces[number]; ok && p.stamp <= e.sorted { // else it went, and came again
+			return number, true
+		}
+	}
 }
 
 // dropLocked forgets pieces and gives their room back; where single ones
@@ -268,6 +324,7 @@ func (s *Store) dropLocked(e *entry, numbers []uint32) {
 			holes = append(holes, e.rangeOf(n))
 		}
 	}
+	s.tellLocked(e)
 	if len(e.pieces) == 0 {
 		s.removeLocked(e)
 		return
@@ -292,6 +349,7 @@ func (s *Store) punch(e *entry, holes []byterange.Range) error {
 // removeLocked takes a generation off the disk.
 func (s *Store) removeLocked(e *entry) {
 	delete(s.entries, e.key)
+	s.tellLocked(e)
 	s.size -= e.size
 	err := errors.Join(gone(s.root.Remove(e.key.String()+indexEnd)), gone(s.root.Remove(e.key.String()+piecesEnd)))
 	if err != nil {

@@ -194,6 +194,8 @@ func TestKeepsNot(t *testing.T) {
 		"private":        {strong, &source{header: http.Header{"Cache-Control": {"max-age=5", `private="x"`}}}},
 		"cookie":         {strong, &source{header: http.Header{"Set-Cookie": {"id=5"}}}},
 		"vary *":         {strong, &source{header: http.Header{"Vary": {"*"}}}},
+		"vary by cookie": {strong, &source{header: http.Header{"Vary": {"Accept-Encoding, Cookie"}}}},
+		"vary by agent":  {strong, &source{header: http.Header{"Vary": {"Origin", "user-agent"}}}},
 		"own headers":    {guarded, &source{}},
 		"condemned":      {strong, &source{end: errdefs.BadReply}},
 	} {
@@ -205,6 +207,18 @@ func TestKeepsNot(t *testing.T) {
 				t.Errorf("%d bytes were kept", s.Size())
 			}
 		})
+	}
+}
+
+// TestKeepsAllTheSame lists what does not depend on who asks.
+func TestKeepsAllTheSame(t *testing.T) {
+	t.Parallel()
+	for _, vary := range [][]string{{"Accept-Encoding"}, {"origin , ACCEPT-encoding", "Range"}, {""}} {
+		s := open(t, t.TempDir(), 100*mib)
+		get(t, s, &source{header: http.Header{"Vary": vary}}, resource(url, 2*mib, `"v1"`), byterange.Range{Len: 2 * mib})
+		if s.Size() != 2*mib {
+			t.Errorf("%q: %d bytes were kept", vary, s.Size())
+		}
 	}
 }
 
@@ -299,5 +313,18 @@ func TestBound(t *testing.T) {
 	}
 	if s.Clear(); s.Size() != 0 || len(glob(t, dir, "*.pieces"))+len(glob(t, dir, "*.index")) != 0 {
 		t.Errorf("%d bytes are left: %v", s.Size(), glob(t, dir, "*"))
+	}
+}
+
+// TestKeepsWhatItsClientsFetch keeps what is asked for with the name of a
+// program in the request: every client says that.
+func TestKeepsWhatItsClientsFetch(t *testing.T) {
+	t.Parallel()
+	s := open(t, t.TempDir(), 100*mib)
+	res := resource(url, 2*mib, `"v1"`)
+	res.Header = http.Header{"User-Agent": {"ddm/1"}}
+	get(t, s, &source{}, res, byterange.Range{Len: 2 * mib})
+	if s.Size() != 2*mib {
+		t.Errorf("%d bytes are kept, want all", s.Size())
 	}
 }

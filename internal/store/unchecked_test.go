@@ -85,3 +85,32 @@ func TestNoKeyWithoutAStrongETag(t *testing.T) {
 		}
 	}
 }
+
+// TestKeyOfSpellings: a URL that is spelled in another way is no other one; one
+// that only looks alike is.
+func TestKeyOfSpellings(t *testing.T) {
+	t.Parallel()
+	gen := origin.Generation{Size: 5, ETag: `"1"`}
+	const spelled = "http://Origin.test:80/a%2fb%7E?q=%c3#part"
+	key, ok := store.IdentityOf(spelled, gen).Key()
+	if !ok {
+		t.Fatal("it is not kept")
+	}
+	if same, _ := store.IdentityOf("http://origin.test/a%2Fb~?q=%C3", gen).Key(); same != key {
+		t.Error("two spellings have two keys")
+	}
+	if shown := store.IdentityOf(spelled, gen).URL; shown != "http://origin.test/a%2Fb~" {
+		t.Errorf("it is shown as %s", shown)
+	}
+	for _, other := range []string{
+		"http://origin.test/a/b~?q=%C3", "http://origin.test/a%2Fb~?Q=%C3", "https://origin.test/a%2Fb~?q=%C3",
+		"http://origin.test/a%2Fb~", "http://origin.test:8080/a%2Fb~?q=%C3",
+	} {
+		if k, ok := store.IdentityOf(other, gen).Key(); !ok || k == key {
+			t.Errorf("%s: kept %v as %s", other, ok, k)
+		}
+	}
+	if _, ok := store.IdentityOf("ftp://origin.test/f", gen).Key(); ok {
+		t.Error("what no origin is asked for is kept")
+	}
+}

@@ -17,7 +17,7 @@ const (
 	frameSize  = 256 << 10              // cheapest message size over gRPC, and a tier of the pool
 	frameDelay = 100 * time.Millisecond // the longest that a byte waits for its frame to fill
 	fastFill   = 10 * time.Millisecond  // who fills a frame within this gets one of Config.Frame next
-	minRead    = 32 << 10               // with less room than this a new frame begins
+	minRead    = 32 << 10               // with less room than this a new frame begins, where bytes are not so fast
 
 	// An origin may answer with less than was asked for, but not for ever with
 	// crumbs: a reply below crumb bytes counts, and maxCrumbs of them are bad.
@@ -102,9 +102,11 @@ func (p *pump) run(a *assignment) error {
 }
 
 // fetch reads replies until nothing is left of a. A reply that holds less than
-// was asked for is followed by a further GET.
+// was asked for is followed by a further GET, whose reply must name the very
+// validators that the first one did: that one was judged, for all of them.
 func (p *pump) fetch(ctx context.Context, a *assignment) error {
-	for started, crumbs := false, 0; ; {
+	var first *origin.Reply
+	for crumbs := 0; ; {
 		rest := a.rest()
 		if rest.Empty() {
 			return nil
@@ -113,12 +115,18 @@ func (p *pump) fetch(ctx context.Context, a *assignment) error {
 		if reply == nil {
 			reply, err = p.cfg.Line.Open(ctx, p.cfg.Resource, rest)
 		}
-		if err != nil {
+		switch {
+		case err != nil && first != nil && errors.Is(err, errdefs.BadReply):
+			// What the replies before it brought is not condemned by this one.
+			return fmt.Errorf("%w: a further reply was refused: %s", errdefs.Unavailable, err.Error())
+		case err != nil:
 			return err
-		}
-		if !started {
-			started = true
+		case first == nil:
+			first = reply
 			p.sink.Started(a.id, reply)
+		case reply.Gen != first.Gen || reply.Level < first.Level:
+			_ = reply.Body.Close() // nothing of it is wanted
+			return fmt.Errorf("%w: a further reply names other validators; it has to be judged anew", errdefs.Unavailable)
 		}
 		got, err := p.drain(a, reply)
 		if err != nil {
@@ -173,7 +181,10 @@ func (p *pump) room(want int64) []byte {
 	if want <= 0 {
 		return nil
 	}
-	if len(p.data)-p.fill < minRead && want > int64(len(p.data)-p.fill) {
+	// A fast lane's buffer is filled to its last byte, however little that is:
+	// frames then end where pages of the file do, and pieces.
+	left := len(p.data) - p.fill
+	if left == 0 || left < minRead && want > int64(left) && time.Since(p.taken) >= fastFill {
 		p.lock()
 		p.flushLocked()
 		p.freeBuffer()

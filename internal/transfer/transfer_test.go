@@ -41,6 +41,7 @@ type line struct {
 	opened []byterange.Range
 	open   int // bodies not closed
 	body   func(ctx context.Context, r byterange.Range) (byterange.Range, io.Reader, error)
+	says   func(off int64) (origin.Generation, origin.Level) // nil: always the same
 }
 
 func (l *line) Open(ctx context.Context, _ origin.Resource, r byterange.Range) (*origin.Reply, error) {
@@ -51,7 +52,11 @@ func (l *line) Open(ctx context.Context, _ origin.Resource, r byterange.Range) (
 	if err != nil {
 		return nil, err
 	}
-	return l.replyLocked(got, body), nil
+	reply := l.replyLocked(got, body)
+	if l.says != nil {
+		reply.Gen, reply.Level = l.says(got.Off)
+	}
+	return reply, nil
 }
 
 func (l *line) replyLocked(r byterange.Range, body io.Reader) *origin.Reply {
@@ -291,6 +296,19 @@ func TestFrame(t *testing.T) {
 	}
 }
 
+// A fast lane fills its buffer to the end, whatever the sizes of reads: pieces are not
+// cut by frames.
+func TestFramesAreFull(t *testing.T) {
+	bubble(t, 1, drip(50_000, time.Millisecond), func(t *testing.T, b bench) {
+		b.assign(1, 0, 0, 1<<20+1)
+		<-b.sink.done
+		b.want(1, nil, byterange.Range{Len: 1<<20 + 1})
+		if want := []int{256 << 10, 256 << 10, 256 << 10, 256 << 10, 1}; !slices.Equal(b.sink.frames, want) {
+			t.Errorf("frames of %v bytes, want %v", b.sink.frames, want)
+		}
+	})
+}
+
 // The bytes of a slow origin do not wait for their frame to fill, also while
 // the next read blocks.
 func TestFramesAreTimely(t *testing.T) {
@@ -459,6 +477,48 @@ func TestShortRepliesAreContinued(t *testing.T) {
 		synctest.Wait()
 		if _, err := b.sink.end(1); !errors.Is(err, errdefs.BadReply) {
 			t.Errorf("replies of one byte each: %v, want %v", err, errdefs.BadReply)
+		}
+	})
+}
+
+// TestFurtherReplies: the first reply was judged; one that follows a short one
+// must be like it, and does not condemn what came before.
+func TestFurtherReplies(t *testing.T) {
+	const short = 100_000
+	half := func(ctx context.Context, r byterange.Range) (byterange.Range, io.Reader, error) {
+		return whole(ctx, byterange.Range{Off: r.Off, Len: min(short, r.Len)})
+	}
+	for name, says := range map[string]func() (origin.Generation, origin.Level){
+		"another tag":       func() (origin.Generation, origin.Level) { return origin.Generation{ETag: `"2"`}, origin.Strong },
+		"no validator":      func() (origin.Generation, origin.Level) { return origin.Generation{}, origin.Sampled },
+		"less is agreed on": func() (origin.Generation, origin.Level) { return origin.Generation{ETag: `"1"`}, origin.Weak },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, 1, half, func(_ *testing.T, b bench) {
+				b.line.says = func(off int64) (origin.Generation, origin.Level) {
+					if off > short { // the third
+						return says()
+					}
+					return origin.Generation{ETag: `"1"`}, origin.Strong
+				}
+				b.assign(1, 0, 0, 3*short)
+				synctest.Wait()
+				b.want(1, errdefs.Unavailable, byterange.Range{Len: 2 * short})
+			})
+		})
+	}
+	refused := func(ctx context.Context, r byterange.Range) (byterange.Range, io.Reader, error) {
+		if r.Off > 0 {
+			return byterange.Range{}, nil, errdefs.BadReply
+		}
+		return half(ctx, r)
+	}
+	bubble(t, 1, refused, func(t *testing.T, b bench) {
+		b.assign(1, 0, 0, 3*short)
+		synctest.Wait()
+		b.want(1, errdefs.Unavailable, byterange.Range{Len: short})
+		if _, err := b.sink.end(1); errors.Is(err, errdefs.BadReply) {
+			t.Errorf("the first reply is condemned by the second: %v", err)
 		}
 	})
 }

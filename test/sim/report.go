@@ -143,7 +143,7 @@ const (
 func many(ctx context.Context, first, last uint64, out io.Writer) error {
 	var mu sync.Mutex
 	var failed, slowest, costliest []outcome
-	judged := 0
+	judged, sum := 0, 0.0
 	var g errgroup.Group
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	for seed, more := first, true; more && ctx.Err() == nil; seed++ {
@@ -160,6 +160,7 @@ func many(ctx context.Context, first, last uint64, out io.Writer) error {
 				judged++
 			case comparable(o.res):
 				judged++
+				sum += o.res.Efficiency()
 				costliest = worst(costliest, o, func(a, b outcome) int { return cmp.Compare(b.lost(), a.lost()) })
 				if o.res.Ideal >= brief {
 					slowest = worst(slowest, o, func(a, b outcome) int { return cmp.Compare(a.res.Efficiency(), b.res.Efficiency()) })
@@ -184,7 +185,7 @@ func many(ctx context.Context, first, last uint64, out io.Writer) error {
 				humanize.IBytes(uint64(o.sc.Size)), plural(len(o.sc.Lines), "line"))
 		}
 	}
-	t.say("seeds %d to %d, %d of them with an ideal to compare with", first, last, judged)
+	t.say("seeds %d to %d, %d of them with an ideal to compare with; mean T*/T %.3f", first, last, judged, sum/float64(max(judged, 1)))
 	list(fmt.Sprintf("worst efficiency, of those that take %s at best", brief), slowest)
 	list("most time lost", costliest)
 	if len(failed) > 0 {

@@ -33,7 +33,7 @@ func TestCaptivePeer(t *testing.T) {
 			caught.detours.Store(host+":80", portalHost+":80")
 		}
 		a := &account{}
-		a.once(0.7, func() { // after a minute and a half
+		a.once(0.6, func() { // after a minute and a half, before the second look
 			if a.moved("caught@"+secondHost, "joined") && !a.moved("caught@"+secondHost, "banned") {
 				w.t.Error("the peer is not left alone")
 			}

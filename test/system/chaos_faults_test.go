@@ -145,6 +145,7 @@ func (c *chaos) originFails() []incident {
 		{ContentRange: []string{"bytes 0-0/1"}},
 	}
 	f := faults[c.rng.IntN(len(faults))]
+	c.condemned = c.condemned || f.Excess > 0
 	begin := func() { c.fail(func(all []origintest.Fault) []origintest.Fault { return append(all, f) }) }
 	end := func() { c.fail(func([]origintest.Fault) []origintest.Fault { return nil }) }
 	return c.pair(fmt.Sprintf("the origin fails: %+v", f), begin, end)

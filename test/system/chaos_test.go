@@ -21,7 +21,7 @@ import (
 )
 
 // TestChaos runs seeds DDM_CHAOS_FIRST (0) to DDM_CHAOS_FIRST+DDM_CHAOS_SEEDS
-// (100; make test runs 1,000): tracker, peers, liars and a client
+// (100; 500 in make test): tracker, peers, liars and a client
 // that may be killed, with a random choice of faults at random times. Then all
 // is mended but one honest source, which may be the own line or a peer. Every
 // download must end soon after that, with the bytes of one generation.
@@ -62,7 +62,10 @@ type chaos struct {
 	digests bool // are known, so that liars can be told
 	pieces  bool // the digests are of pieces, not of the whole
 	noLocal bool
-	user    *user
+	// Bytes may have to be taken back: of replies that their end condemns, or of
+	// a liar.
+	condemned bool
+	user      *user
 
 	peers     []*helper // of who plays the faults, like what follows
 	stopTrack func()
@@ -95,6 +98,7 @@ func newChaos(w *world, seed uint64) *chaos {
 	}
 	if c.digests && c.rng.IntN(2) == 0 || c.chance(4) {
 		c.enlist("liar", c.liar())
+		c.condemned = true
 	}
 	c.user = w.user(c.rate(), func(o *client.Options) { o.NoLocal = c.noLocal })
 	c.tell("%d bytes, %d peers, digests %v, of pieces %v, no own line %v", c.size, peers, c.digests, c.pieces, c.noLocal)
@@ -187,7 +191,7 @@ func (c *chaos) run() {
 func (c *chaos) once() (*account, error) {
 	ctx, kill := context.WithTimeout(c.t.Context(), chaosBound)
 	defer kill()
-	a := &account{}
+	a := &account{retracted: c.condemned}
 	var disk []remains
 	switch mended := time.Since(c.began) > chaosMended; {
 	case mended:

@@ -235,6 +235,37 @@ func TestNoLength(t *testing.T) {
 	})
 }
 
+// TestFewConnectionsBesidePeers: what peers brought is looked at over the own
+// line, whose connections are few: a look takes the place of one of them, and it
+// is not refused.
+func TestFewConnectionsBesidePeers(t *testing.T) {
+	f := origintest.NewFile(128*mib, 335)
+	bubble(t, nil, func(w *world) {
+		srv := origintest.Serve(w.t, w.net.listen(originHost+":80"), origintest.Options{
+			Files: map[string]origintest.File{"/f.bin": f}, MaxLive: 3, Throttle: origintest.Throttle{PerConn: mib},
+		})
+		w.book(trackerAddr).join(w.village(f, nil)...)
+		a := &account{}
+		if err := w.user(16*mib, nil).get("/f.bin", a); err != nil {
+			w.t.Fatal(err, a.notes)
+		}
+		w.holds("f.bin", f)
+		refused := 0
+		for _, r := range srv.Requests() {
+			if r.Status == http.StatusServiceUnavailable {
+				refused++
+			}
+		}
+		w.t.Log(a, a.done.Elapsed, a.done.Verify, refused, "refused of", srv.Total())
+		if refused == 0 || refused > 3 {
+			w.t.Errorf("%d of %d requests were refused", refused, srv.Total())
+		}
+		if a.done.Verify < f.Size/200 {
+			w.t.Errorf("only %d bytes were looked at", a.done.Verify)
+		}
+	})
+}
+
 // TestFewConnections: an origin that takes three connections of an address and
 // refuses the others is asked over three, not again and again over more.
 func TestFewConnections(t *testing.T) {

@@ -161,7 +161,7 @@ func TestMirrorAgainstPieces(t *testing.T) {
 		w.mirror(thirdHost, bad, mib)
 		w.tracker()
 		w.peer("a", mib)
-		a := &account{}
+		a := &account{retracted: true}
 		job := mirrors(secondHost, thirdHost)
 		job.Pieces = piecesOf(f)
 		if err := w.user(8*mib, nil).do(job, a); err != nil {

@@ -40,6 +40,9 @@ func TestPeersRemember(t *testing.T) {
 		}
 		w.holds("f.bin", f)
 		w.t.Log(first)
+		if first.moved("p/store", "joined") || first.moved("q/store", "joined") {
+			w.t.Errorf("a store joined that holds what its peer brought just now: %v", first.moves)
+		}
 		if held := stores[0].Size() + stores[1].Size(); held < size*6/10 {
 			w.t.Fatalf("the peers hold %d bytes", held)
 		}

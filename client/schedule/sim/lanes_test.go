@@ -1,6 +1,7 @@
 package sim_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -41,6 +42,44 @@ func TestLanes(t *testing.T) {
 		}
 		if res.Busy >= 10 {
 			t.Errorf("%s: %d requests refused, fewer than 10 wanted", tc.name, res.Busy)
+		}
+	}
+}
+
+// TestSettles is about an origin that gives 1 MiB/s to a connection and refuses
+// the fifth of an address: each source settles on four within 5 s and stays
+// there, and fewer than 10 requests are refused in all.
+func TestSettles(t *testing.T) {
+	t.Parallel()
+	for _, sources := range []int{1, 2, 4, 8} {
+		sc := sim.Scenario{Size: int64(sources) * 4 * 40 << 20, Probe: true}
+		for i := range sources {
+			l := sim.Line{Rate: 1e9, PerConn: 1 << 20, MaxConn: 4, Latency: 20 * time.Millisecond, Local: i == 0}
+			if i > 0 {
+				l.Joins = 220 * time.Millisecond
+			}
+			sc.Lines = append(sc.Lines, l)
+		}
+		res, err := sim.Run(sc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%d sources: T*/T %.3f, %d refused", sources, res.Efficiency(), res.Busy)
+		if res.Busy >= 10 || res.Efficiency() < 0.95 {
+			t.Errorf("%d sources: T*/T %.3f, %d requests refused", sources, res.Efficiency(), res.Busy)
+		}
+		for at := 5 * time.Second; at < res.Time-5*time.Second; at += 3 * time.Second {
+			running := make([]int, sources)
+			for _, span := range res.Spans {
+				if span.From <= at && at < span.To {
+					running[span.Line]++
+				}
+			}
+			slices.Sort(running)
+			// One may be on its way into or out of a pause, to see what it is worth.
+			if slices.ContainsFunc(running[1:], func(n int) bool { return n != 4 }) || running[0] > 4 {
+				t.Errorf("%d sources: at %v they have %v connections, 4 each wanted", sources, at, running)
+			}
 		}
 	}
 }

@@ -60,3 +60,41 @@ func randomChanges(rnd *rand.Rand, trouble int, honest bool, l Line) []Change {
 	slices.SortStableFunc(list, func(a, b Change) int { return int(a.At - b.At) })
 	return list
 }
+
+// RandomSwarm returns the swarm of a seed. Its first member stays.
+func RandomSwarm(seed uint64) Swarm {
+	rnd := rand.New(rand.NewPCG(seed, 0x5a))
+	sw := Swarm{
+		Size: 1 + rnd.Int64N(1<<(18+rnd.IntN(8))), Origin: float64(int64(200e3) << rnd.IntN(6)),
+		Seed: seed, Lanes: 1 + rnd.IntN(8), Limit: 3 * time.Hour, Audit: true,
+	}
+	sw.LAN = sw.Origin * float64(int64(1)<<rnd.IntN(8)) / 2
+	whole := time.Duration(float64(sw.Size) / sw.Origin * float64(time.Second))
+	trouble := rnd.IntN(3)
+	for i := range 1 + rnd.IntN(8) {
+		m := Member{Joins: time.Duration(rnd.Int64N(int64(whole) + 1))}
+		if rnd.IntN(2) == 0 || i == 0 {
+			m.Joins = 0
+		}
+		if i > 0 && trouble > 0 && rnd.IntN(3) == 0 {
+			m.Dies, m.Frozen = m.Joins+time.Duration(rnd.Int64N(int64(whole)+1)), rnd.IntN(2) == 0
+		}
+		if trouble == 2 && rnd.IntN(4) == 0 {
+			m.Upload = sw.Origin / float64(int64(1)<<rnd.IntN(10))
+		}
+		m.Seeds = i > 0 && rnd.IntN(8) == 0
+		sw.Members = append(sw.Members, m)
+	}
+	if trouble > 0 && rnd.IntN(2) == 0 {
+		from := time.Duration(rnd.Int64N(int64(whole) + 1))
+		sw.Outages = []Outage{{from, from + time.Duration(rnd.IntN(8000))*time.Millisecond}}
+	}
+	return sw
+}
+
+// Calm reports whether nothing happens in a swarm for which the origin would be
+// asked twice for a byte: where the LAN is slower than the origin, its bytes may
+// come sooner.
+func Calm(sw Swarm) bool {
+	return sw.LAN >= 2*sw.Origin && len(sw.Outages) == 0 && !slices.ContainsFunc(sw.Members, func(m Member) bool { return m.Dies > 0 || m.Upload > 0 })
+}

@@ -61,6 +61,7 @@ type request struct {
 	last    time.Duration // its newest byte came
 	started bool
 	cap     float64 // of this connection; 0: the line's
+	burst   float64 // bytes that come faster than that
 	why     schedule.Why
 }
 
@@ -227,7 +228,7 @@ func (w *world) prepare(p *peer) int {
 			r.started, r.first = true, w.now
 			w.sched.Started(w.now, r.id)
 			if p.asked++; p.SlowReq > 0 && p.asked%p.SlowReq == 0 {
-				r.cap = 32 << 10
+				r.cap, r.burst = 32<<10, 32<<10
 			}
 		}
 		open++
@@ -243,7 +244,9 @@ func (w *world) deliver(p *peer, n, dt float64) {
 			continue
 		}
 		if r.cap > 0 {
-			r.part += min(n, r.cap*dt)
+			came := min(n, r.cap*dt+r.burst)
+			r.burst = max(0, r.burst-came)
+			r.part += came
 		} else {
 			r.part += n
 		}

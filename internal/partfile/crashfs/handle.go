@@ -126,6 +126,8 @@ func (r *dir) Sync() error {
 	return nil
 }
 
+func (r *dir) InMemory() bool { return false }
+
 func (r *dir) Room() (int64, error) {
 	r.d.mu.Lock()
 	defer r.d.mu.Unlock()

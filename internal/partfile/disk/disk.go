@@ -47,6 +47,9 @@ type Dir interface {
 	Sync() error
 	// Room returns how many bytes this user may still write; -1 if unknown.
 	Room() (int64, error)
+	// InMemory reports whether the files are memory: to reserve room there takes
+	// as long as to write to it.
+	InMemory() bool
 	// Close lets go of the directory; files opened from it stay open.
 	Close() error
 }

@@ -97,6 +97,8 @@ func (d *osDir) Sync() error { return syncDir(d.self) }
 
 func (d *osDir) Room() (int64, error) { return room(d.self) }
 
+func (d *osDir) InMemory() bool { return inMemory(d.self) }
+
 func (d *osDir) Close() error { return errors.Join(d.self.Close(), d.root.Close()) }
 
 func (o *osFile) ReadAt(p []byte, off int64) (int, error) { return o.f.ReadAt(p, off) }

@@ -114,6 +114,12 @@ func room(dir *os.File) (int64, error) {
 	return int64(st.Bavail) * st.Bsize, nil
 }
 
+func inMemory(dir *os.File) bool {
+	var st unix.Statfs_t
+	err := control(dir, func(fd int) error { return unix.Fstatfs(fd, &st) })
+	return err == nil && (st.Type == unix.TMPFS_MAGIC || st.Type == unix.RAMFS_MAGIC)
+}
+
 // umask asks without changing it; the system call can only do both at once.
 func umask() fs.FileMode {
 	const unknown = 0o077

@@ -21,6 +21,8 @@ func syncData(f *os.File) error { return f.Sync() }
 
 func room(*os.File) (int64, error) { return -1, nil }
 
+func inMemory(*os.File) bool { return false }
+
 // umask can only be read by setting it; for that instant it is stricter, never
 // laxer, than the user's.
 func umask() fs.FileMode {

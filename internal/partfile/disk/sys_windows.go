@@ -27,6 +27,8 @@ func syncData(f *os.File) error { return f.Sync() }
 // directory cannot be flushed by an ordinary user.
 func syncDir(*os.File) error { return nil }
 
+func inMemory(*os.File) bool { return false }
+
 func room(dir *os.File) (int64, error) {
 	path, err := windows.UTF16PtrFromString(dir.Name())
 	if err != nil {

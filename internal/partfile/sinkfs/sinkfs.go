@@ -148,6 +148,9 @@ func (f *Folder) Sync() error { return nil }
 // Room implements [disk.Dir]: there is always enough.
 func (f *Folder) Room() (int64, error) { return -1, nil }
 
+// InMemory implements [disk.Dir]: nothing is kept anywhere.
+func (f *Folder) InMemory() bool { return false }
+
 // Close implements [disk.Dir]. The folder can be used again.
 func (f *Folder) Close() error { return nil }
 
