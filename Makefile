@@ -12,6 +12,13 @@ LINT := $(GO) tool -modfile=tools/lint/go.mod golangci-lint
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 FUZZTIME ?= 30s
 KILLS ?= 1000
+# What soak does, for less of it: make soak CHAOS=100 POINTS=1000 KILLS=20
+# MEMORY=134217728 SEEDS=1000 SOAKFUZZ=1s BUGS="-only 1,2"
+CHAOS ?= 10000
+POINTS ?= 100000
+MEMORY ?= 4294967296
+SEEDS ?= 1000000
+SOAKFUZZ ?= 10m
 
 # The race detector needs cgo and a C compiler; a machine without one tests
 # without it and says so.
@@ -128,13 +135,25 @@ planted: ## Break the code in a hundred ways; a test must notice each
 	$(GO) run ./test/planted $(BUGS)
 
 .PHONY: soak
-soak: ## The long forms: a million seeds, chaos, power cuts, 4 GiB, kills, planted bugs, hours of fuzzing
-	DDM_SIM_SEEDS=1000000 $(GO) test -count=1 -timeout 0 ./client/schedule/...
-	DDM_CHAOS_SEEDS=10000 $(GO) test -count=1 -timeout 0 -run TestChaos ./test/system
-	DDM_CRASH_POINTS=100000 $(GO) test -count=1 -timeout 0 ./internal/partfile/...
-	DDM_MEMORY_SIZE=4294967296 $(GO) test -count=1 -v ./test/memory/...
-	$(MAKE) kill interop planted
-	$(MAKE) fuzz FUZZTIME=10m
+soak: ## The long forms: chaos, power cuts, kills, 4 GiB, planted bugs, a million seeds, hours of fuzzing
+	@echo "== soak, about 11 hours on two cores that do nothing else; from $$(date +%T)"
+	@echo "== $(CHAOS) chaotic downloads of the real engines, 0 corrupt, lost, mixed or stuck: 15 minutes for 10000; from $$(date +%T)"
+	DDM_CHAOS_SEEDS=$(CHAOS) $(GO) test -count=1 -timeout 0 -run '^TestChaos$$' ./test/system
+	@echo "== $(POINTS) crash points of the write protocol, 0 bad: 2 minutes for 100000; from $$(date +%T)"
+	DDM_CRASH_POINTS=$(POINTS) $(GO) test -count=1 -timeout 0 ./internal/partfile/...
+	@echo "== $(KILLS) kills of the real client, every file right: 10 minutes for 1000; from $$(date +%T)"
+	$(MAKE) kill
+	@echo "== real web servers in all their settings: 5 minutes; from $$(date +%T)"
+	$(MAKE) interop
+	@echo "== $(MEMORY) bytes in 128 MiB of memory: 15 minutes for 4 GiB; from $$(date +%T)"
+	DDM_MEMORY_SIZE=$(MEMORY) $(GO) test -count=1 -v -timeout 1h ./test/memory/... | grep -v '^=== '
+	@echo "== planted bugs, every one caught: an hour; from $$(date +%T)"
+	$(MAKE) planted
+	@echo "== $(SEEDS) simulated downloads of the scheduler: 3 hours for a million; from $$(date +%T)"
+	DDM_SIM_SEEDS=$(SEEDS) $(GO) test -count=1 -timeout 0 ./client/schedule/...
+	@echo "== every fuzz target for $(SOAKFUZZ), 0 crashes: 6 hours for 10m; from $$(date +%T)"
+	$(MAKE) fuzz FUZZTIME=$(SOAKFUZZ)
+	@echo "== soak is done; $$(date +%T)"
 
 ##@ Containers
 

@@ -83,19 +83,24 @@ func (tb *table) print(t *testing.T) {
 	t.Log(b.String())
 }
 
+// rounds is how often each figure is measured.
+func rounds(t *testing.T) int {
+	t.Helper()
+	n := 3
+	if text := os.Getenv("DDM_LAB_ROUNDS"); text != "" {
+		var err error
+		if n, err = strconv.Atoi(text); err != nil || n < 1 {
+			t.Fatalf("DDM_LAB_ROUNDS=%q: want a number of rounds", text)
+		}
+	}
+	return n
+}
+
 // TestFigures measures every figure DDM_LAB_ROUNDS times and judges the medians.
 func TestFigures(t *testing.T) {
 	figures(t)
-	rounds := 3
-	if text := os.Getenv("DDM_LAB_ROUNDS"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 {
-			t.Fatalf("DDM_LAB_ROUNDS=%q: want a number of rounds", text)
-		}
-		rounds = n
-	}
 	var tb table
-	for round := range rounds {
+	for round := range rounds(t) {
 		t.Run(fmt.Sprintf("round %d, lines of 40 Mbit/s", round+1), func(t *testing.T) { evenRound(t, &tb) })
 		t.Run(fmt.Sprintf("round %d, lines of 100, 50, 20 and 5 Mbit/s", round+1), func(t *testing.T) { unevenRound(t, &tb) })
 	}

@@ -14,14 +14,26 @@ func diskBugs() []bug {
 	)
 	return []bug{
 		{
+			"claim bytes by more evidence than they came under", "internal/partfile/journal.go",
+			"	if level < j.level {", "	if level < origin.None {", "internal/partfile",
+		},
+		{
+			"forget the evidence when the journal is written anew", "internal/partfile/journal.go",
+			`if head.Level = ""; j.level < unsaid {`, `if j.level > unsaid {`, "internal/partfile",
+		},
+		{
+			"take over what came by less evidence than is asked for", "internal/partfile/resume.go",
+			"	case level < op.meta.Least:", "	case level < origin.None:", "internal/partfile",
+		},
+		{
 			"write the journal before the data is synced", checkpoint,
 			`	if err := f.data.SyncData(); err != nil {
 		return f.forget(writeError("sync "+f.names.part, err))
 	}
-	if err := f.journal.record(list, givers); err != nil {
+	if err := f.journal.record(list, givers, level); err != nil {
 		return f.forget(writeError("write "+f.names.journal, err))
 	}`,
-			`	if err := f.journal.record(list, givers); err != nil {
+			`	if err := f.journal.record(list, givers, level); err != nil {
 		return f.forget(writeError("write "+f.names.journal, err))
 	}
 	if err := f.data.SyncData(); err != nil {

@@ -39,12 +39,12 @@ func flowBugs() []bug {
 		{
 			"promise what a metered line would bring", outlook,
 			`			case line.GetMetered():`,
-			`			case line.GetMetered() && guess < 0:`, system,
+			`			case line.GetMetered() && guess < 0:`, system + ":Outlook|Metered",
 		},
 		{
 			"forget the own limit in a plan", outlook,
 			`	p := maxflow.Problem{Size: grid, Receive: float64(limit)}`,
-			`	p := maxflow.Problem{Size: grid}`, system,
+			`	p := maxflow.Problem{Size: grid}`, system + ":Outlook",
 		},
 	}
 }

@@ -56,7 +56,7 @@ func swarmBugs() []bug {
 		{
 			"never call a silent source stalled", health,
 			`s.now-a.lastByte >= limit {`,
-			`s.now-a.lastByte >= limit*1000 {`, sim,
+			`s.now-a.lastByte >= limit*1000 {`, "client/schedule",
 		},
 		{
 			"ask again before Retry-After", health,
@@ -69,7 +69,7 @@ func swarmBugs() []bug {
 		{
 			"forgive bad replies for ever", "client/loop.go",
 			`row.strikes >= badReplies {`,
-			`row.strikes >= badReplies<<40 {`, system,
+			`row.strikes >= badReplies<<40 {`, system + ":GivesUp",
 		},
 		{
 			"deliver what was given to another", pump,
@@ -98,58 +98,58 @@ func swarmBugs() []bug {
 		{
 			"do not check the CRC of a frame", remote,
 			`	if crc != f.CRC32C {`,
-			`	if crc != f.CRC32C && crc == 0 {`, system,
+			`	if crc != f.CRC32C && crc == 0 {`, system + ":Hostile|Garbage",
 		},
 		{
 			"take frames wherever a peer puts them", remote,
 			`rng.Off == e.next && rng.Len > 0`,
-			`rng.Len > 0`, system,
+			`rng.Len > 0`, system + ":Hostile|Garbage",
 		},
 		{
 			"take frames behind the end of an assignment", remote,
 			`rng.Len <= min(e.end-rng.Off, maxPayload)`,
-			`rng.Len <= maxPayload`, system,
+			`rng.Len <= maxPayload`, system + ":Hostile|Garbage",
 		},
 		{
 			"take bytes before the reply was judged", remote,
 			`e != nil && (e.started || e.unfit) &&`,
-			`e != nil &&`, system,
+			`e != nil &&`, system + ":Hostile|Garbage",
 		},
 		{
 			"mix what peers see of another version", "client/require.go",
-			`(!mixed || seen >= origin.Weak)`, `(!mixed || seen >= origin.None)`, system,
+			`(!mixed || seen >= origin.Weak || `, `(!mixed || seen >= origin.None || `, system + ":OneSourceMeets|PeersDisagree|Trouble",
 		},
 		{
 			"hold every mirror's replies to the first one's version", remote,
-			`	level = agree(e.mirror.gen, seen)`,
-			`	level = agree(r.d.gen, seen)`, system,
+			`	level = r.d.agree(e.mirror.gen, seen)`,
+			`	level = r.d.agree(r.d.gen, seen)`, system + ":Mirror",
 		},
 		{
 			"mix mirrors whose samples differ", "client/mirrors.go",
 			`		if !bytes.Equal(blocks[0].Bytes(), blocks[1].Bytes()) {`,
-			`		if len(blocks[0].Bytes()) != len(blocks[1].Bytes()) {`, system,
+			`		if len(blocks[0].Bytes()) != len(blocks[1].Bytes()) {`, system + ":MirrorEvidence",
 		},
 		{
 			"begin again when one of several mirrors changes", "client/loop.go",
 			`			if row == nil || !l.mayServe(row.mirror) {`,
-			`			if row == nil || l.mayServe(row.mirror) {`, system,
+			`			if row == nil || l.mayServe(row.mirror) {`, system + ":MirrorChanges",
 		},
 		{
 			"keep what a condemned reply brought", "client/retract.go",
 			`	return errdefs.KindOf(err) == errdefs.BadReply`,
-			`	return false`, system,
+			`	return false`, system + ":Condemned",
 		},
 		{
 			"go on with a captive peer", "client/captive.go",
 			`	if len(p.origins) < captiveAfter {
 		return false`,
 			`	if len(p.origins) <= captiveAfter {
-		return false`, system,
+		return false`, system + ":Captive",
 		},
 		{
 			"take any content for what the digest names", "client/evidence.go",
 			`		case bytes.Equal(got, e.Sum):`,
-			`		case len(got) == len(e.Sum):`, system,
+			`		case len(got) == len(e.Sum):`, system + ":Checksum",
 		},
 		{
 			"take a part's digest for the whole's", "internal/digest/header.go",
@@ -167,23 +167,23 @@ func swarmBugs() []bug {
 		},
 		{
 			"take any piece for a right one", "internal/digest/pieces.go",
-			`	return bytes.Equal(h.Sum(nil), p.Sums[i])`,
-			`	return len(h.Sum(nil)) == len(p.Sums[i])`, "internal/digest",
+			`	return bytes.Equal(h.Sum(nil), p.Sums[i]), nil`,
+			`	return len(h.Sum(nil)) == len(p.Sums[i]), nil`, "internal/digest",
 		},
 		{
 			"share a request that carries cookies", "client/request.go",
 			`	if jar != nil && len(jar.Cookies(u)) > 0 {`,
-			`	if jar != nil && len(jar.Cookies(u)) > 1<<20 {`, system,
+			`	if jar != nil && len(jar.Cookies(u)) > 1<<20 {`, system + ":Secrets|Credentials",
 		},
 		{
 			"share a URL that carries a secret", "client/request.go",
 			`	if key := secretParameter(u.RawQuery); key != "" {`,
-			`	if key := secretParameter(u.RawFragment); key != "" {`, system,
+			`	if key := secretParameter(u.RawFragment); key != "" {`, system + ":Secrets|Credentials",
 		},
 		{
 			"take a pause of our own for others' silence", "client/loop.go",
 			`	ours := since > asleepAfter`,
-			`	ours := since > 1000*asleepAfter`, system,
+			`	ours := since > 1000*asleepAfter`, system + ":ClientAsleep",
 		},
 		{
 			"tell that there is no room as any failed write", "cmd/ddm-client/exit.go",
