@@ -17,7 +17,6 @@ func TestEnds(t *testing.T) {
 	if err := os.WriteFile(file, []byte("limit-rate = 5\nlissten = \"x\"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
 	busy, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -37,12 +36,12 @@ func TestEnds(t *testing.T) {
 		{"variable", nil, []string{"DDM_PEERD_ALLOW_ORIGIN=10.0.0.0/8,10.0.0.0/99"}, 28, nil, []string{`peerd: DDM_PEERD_ALLOW_ORIGIN: `, `10.0.0.0/99`}},
 		{"flag", []string{"--lisen=:1"}, nil, 28, nil, []string{"peerd: unknown flag: --lisen\n"}},
 		{"store of nobody", []string{"store", "list"}, nil, 28, nil, []string{"--state-dir: say where the peer keeps its state"}},
-		{"store, what", []string{"store", "burn", "--state-dir", dir}, nil, 28, nil, []string{`store wants one of list, verify, prune, clear, not "burn"`}},
+		{"store, what", []string{"store", "burn", "--state-dir", t.TempDir()}, nil, 28, nil, []string{`store wants one of list, verify, prune, clear, not "burn"`}},
 		{"store, size", []string{"--store-size", "5"}, nil, 28, nil, []string{"--store-size", `"5"`}},
-		{"empty store", []string{"store", "list", "--state-dir", dir}, nil, 0, []string{"the store is empty"}, nil},
-		{"empty store, verified", []string{"store", "verify", "--state-dir", dir}, nil, 0, []string{"0 pieces are as they were, 0 were not"}, nil},
-		{"empty store, pruned", []string{"store", "prune", "--state-dir", dir}, nil, 0, []string{"0 B went, 0 B are left"}, nil},
-		{"empty store, cleared", []string{"store", "clear", "--state-dir", dir}, nil, 0, []string{"0 B went"}, nil},
+		{"empty store", []string{"store", "list", "--state-dir", t.TempDir()}, nil, 0, []string{"the store is empty"}, nil},
+		{"empty store, verified", []string{"store", "verify", "--state-dir", t.TempDir()}, nil, 0, []string{"0 pieces are as they were, 0 were not"}, nil},
+		{"empty store, pruned", []string{"store", "prune", "--state-dir", t.TempDir()}, nil, 0, []string{"0 B went, 0 B are left"}, nil},
+		{"empty store, cleared", []string{"store", "clear", "--state-dir", t.TempDir()}, nil, 0, []string{"0 B went"}, nil},
 		{"argument", []string{"start"}, nil, 28, nil, []string{`peerd: "start" is not understood: there are flags only`}},
 		{"missing file", []string{"--config=/nonexistent/t.toml"}, nil, 28, nil, []string{"/nonexistent/t.toml: no such file"}},
 		{"address in use", []string{"--listen", busy.Addr().String(), "--http=off"}, nil, 1, nil, []string{"address already in use", "another program listens there"}},
