@@ -17,19 +17,17 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/test/bufconn"
 
 	"ddm/internal/byterange"
 	"ddm/internal/origin"
 	"ddm/internal/origin/origintest"
+	"ddm/internal/pipenet"
 	"ddm/internal/rpc"
 	"ddm/peer"
 	ddmv1 "ddm/proto/ddm/v1"
 )
 
 const (
-	pipeSize = 64 << 10
-
 	// Where the test's origin answers, a public address that nobody dials, and
 	// one that only an operator may allow.
 	originHost  = "93.184.216.34"
@@ -77,7 +75,7 @@ func inBubble(t *testing.T, cfg peer.Config, files map[string]origintest.File, d
 func newWorld(t *testing.T, cfg peer.Config, files map[string]origintest.File) *world {
 	t.Helper()
 	w := &world{t: t, log: new(logBuffer)}
-	originLis := bufconn.Listen(pipeSize)
+	originLis := pipenet.Listen()
 	w.origin = origintest.Serve(t, originLis, origintest.Options{Files: files})
 	cfg.DialOrigin = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		if host, _, _ := net.SplitHostPort(addr); host != originHost {
@@ -85,7 +83,7 @@ func newWorld(t *testing.T, cfg peer.Config, files map[string]origintest.File) *
 		}
 		return originLis.DialContext(ctx)
 	}
-	lis := bufconn.Listen(pipeSize)
+	lis := pipenet.Listen()
 	cfg.Listener = lis
 	cfg.Log = hclog.New(&hclog.LoggerOptions{Level: hclog.Trace, Output: w.log})
 	var err error

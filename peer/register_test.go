@@ -13,11 +13,11 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/test/bufconn"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"ddm/internal/errdefs"
 	"ddm/internal/origin/origintest"
+	"ddm/internal/pipenet"
 	"ddm/internal/rpc"
 	"ddm/peer"
 	ddmv1 "ddm/proto/ddm/v1"
@@ -29,7 +29,7 @@ type tracker struct {
 	period time.Duration
 
 	mu     sync.Mutex
-	lis    *bufconn.Listener // nil: away
+	lis    *pipenet.Listener // nil: away
 	leases map[string]bool
 	calls  []call
 	next   int
@@ -78,7 +78,7 @@ func (tr *tracker) Deregister(_ context.Context, req *ddmv1.DeregisterRequest) (
 
 // up starts the tracker; what it returns ends it.
 func (tr *tracker) up(t *testing.T) (down func()) {
-	lis := bufconn.Listen(pipeSize)
+	lis := pipenet.Listen()
 	srv := rpc.NewServer(rpc.Options{})
 	ddmv1.RegisterTrackerServiceServer(srv, tr)
 	tr.mu.Lock()
@@ -238,7 +238,7 @@ func TestTrackersDoNotWaitForEachOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		good := &tracker{period: time.Second}
 		good.up(t)
-		lis := bufconn.Listen(pipeSize)
+		lis := pipenet.Listen()
 		srv := grpc.NewServer()
 		ddmv1.RegisterTrackerServiceServer(srv, hung{})
 		go func() { _ = srv.Serve(lis) }()

@@ -11,8 +11,8 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/test/bufconn"
 
+	"ddm/internal/pipenet"
 	"ddm/internal/rpc"
 	ddmv1 "ddm/proto/ddm/v1"
 	"ddm/tracker"
@@ -21,12 +21,12 @@ import (
 // lan is a listener in memory whose connections have the addresses that the
 // dialler asks for.
 type lan struct {
-	*bufconn.Listener
+	*pipenet.Listener
 	mu   sync.Mutex
 	ends chan [2]net.Addr
 }
 
-func newLAN() *lan { return &lan{Listener: bufconn.Listen(1 << 16), ends: make(chan [2]net.Addr, 1)} }
+func newLAN() *lan { return &lan{Listener: pipenet.Listen(), ends: make(chan [2]net.Addr, 1)} }
 
 func (l *lan) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()

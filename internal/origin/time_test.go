@@ -10,19 +10,19 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
-	"google.golang.org/grpc/test/bufconn"
 
 	"ddm/internal/byterange"
 	"ddm/internal/errdefs"
 	"ddm/internal/origin"
 	"ddm/internal/origin/origintest"
+	"ddm/internal/pipenet"
 )
 
 // inBubble runs a test with an origin and a line in a bubble of their own.
 func inBubble(t *testing.T, f origintest.File, cfg origin.LineConfig, o origintest.Options, run func(t *testing.T, srv *origintest.Server, line *origin.Line, res origin.Resource)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		lis := bufconn.Listen(16 << 10)
+		lis := pipenet.Listen()
 		o.Files = map[string]origintest.File{"/f": f}
 		srv := origintest.Serve(t, lis, o)
 		if cfg.Dial == nil {
@@ -127,7 +127,7 @@ func TestLimit(t *testing.T) {
 		if n, err := readAll(t, r, f); n != size || err != nil {
 			t.Errorf("%d bytes, %v", n, err)
 		}
-		if took := time.Since(start); took < 9900*time.Millisecond || took > 10100*time.Millisecond {
+		if took := time.Since(start); took < 9800*time.Millisecond || took > 10100*time.Millisecond {
 			t.Errorf("10 MiB at 1 MiB/s took %v", took)
 		}
 	})
@@ -190,7 +190,7 @@ func TestThrottle(t *testing.T) {
 	for name, throttle := range map[string]origintest.Throttle{
 		"per connection": {PerConn: 1 << 20},
 		"per client":     {PerClient: 2 << 20},
-		"by client":      {PerClient: 1, ByClient: map[string]float64{"bufconn": 2 << 20}},
+		"by client":      {PerClient: 1, ByClient: map[string]float64{"pipe": 2 << 20}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, f, origin.LineConfig{}, origintest.Options{Throttle: throttle}, func(t *testing.T, _ *origintest.Server, line *origin.Line, res origin.Resource) {

@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/test/bufconn"
 
 	"ddm/internal/errdefs"
+	"ddm/internal/pipenet"
 	"ddm/internal/rpc"
 	"ddm/internal/rpc/rpctest"
 	ddmv1 "ddm/proto/ddm/v1"
@@ -90,7 +90,7 @@ func (c cable) Close() error {
 
 func TestVanishedOtherSideIsNoticed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		lis := bufconn.Listen(1 << 16)
+		lis := pipenet.Listen()
 		srv := rpc.NewServer(rpc.Options{Role: rpc.Bulk})
 		ended := make(chan time.Time, 1)
 		peer{fetch: func(s grpc.BidiStreamingServer[ddmv1.FetchRequest, ddmv1.FetchResponse]) error {
@@ -141,7 +141,7 @@ func TestVanishedOtherSideIsNoticed(t *testing.T) {
 
 func TestReconnectsSoon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		lis := bufconn.Listen(1 << 16)
+		lis := pipenet.Listen()
 		srv := rpc.NewServer(rpc.Options{})
 		peer{probe: func(context.Context) error { return nil }}.register(srv)
 		ctx, stop := context.WithCancel(t.Context())
@@ -195,7 +195,7 @@ func TestServeGrace(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				lis := bufconn.Listen(1 << 16)
+				lis := pipenet.Listen()
 				srv := rpc.NewServer(rpc.Options{})
 				peer{probe: func(ctx context.Context) error {
 					select {
@@ -243,7 +243,7 @@ type broken struct{ net.Listener }
 func (broken) Accept() (net.Conn, error) { return nil, errors.New("no more descriptors") }
 
 func TestServeTellsOfABrokenListener(t *testing.T) {
-	lis := bufconn.Listen(1)
+	lis := pipenet.Listen()
 	err := rpc.Serve(t.Context(), rpc.NewServer(rpc.Options{}), broken{lis}, time.Second)
 	if !errors.Is(err, errdefs.Unavailable) {
 		t.Errorf("got %v", err)

@@ -12,16 +12,16 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/test/bufconn"
 
 	"ddm/internal/errdefs"
+	"ddm/internal/pipenet"
 	"ddm/internal/rpc"
 	ddmv1 "ddm/proto/ddm/v1"
 )
 
 // street is a listener in memory that is dialled from addresses.
 type street struct {
-	*bufconn.Listener
+	*pipenet.Listener
 	mu   sync.Mutex
 	from chan net.Addr
 }
@@ -54,7 +54,7 @@ func (s *street) dial(ctx context.Context, ip string) (net.Conn, error) {
 // guardedBy serves a peer behind a guard, in a bubble.
 func guardedBy(t *testing.T, limits rpc.Limits, p peer) *street {
 	t.Helper()
-	lis := &street{Listener: bufconn.Listen(1 << 16), from: make(chan net.Addr, 1)}
+	lis := &street{Listener: pipenet.Listen(), from: make(chan net.Addr, 1)}
 	g := rpc.NewGuard(limits, nil)
 	srv := rpc.NewServer(rpc.Options{Guard: g})
 	p.register(srv)

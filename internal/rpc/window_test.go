@@ -11,8 +11,8 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/mem"
-	"google.golang.org/grpc/test/bufconn"
 
+	"ddm/internal/pipenet"
 	"ddm/internal/rpc"
 	ddmv1 "ddm/proto/ddm/v1"
 )
@@ -83,7 +83,7 @@ func sendFrames(size int) func(grpc.BidiStreamingServer[ddmv1.FetchRequest, ddmv
 // dialFar connects a peer over a line with a rate, from the peer, and a delay.
 func dialFar(t *testing.T, p peer, rate float64, delay time.Duration) *grpc.ClientConn {
 	t.Helper()
-	lis := bufconn.Listen(64 << 10)
+	lis := pipenet.Listen()
 	srv := rpc.NewServer(rpc.Options{Role: rpc.Bulk})
 	p.register(srv)
 	ctx, stop := context.WithCancel(context.Background())

@@ -9,24 +9,24 @@ import (
 	"sync/atomic"
 	"time"
 
-	"google.golang.org/grpc/test/bufconn"
+	"ddm/internal/pipenet"
 )
 
 // memnet is a network in memory: listeners by address, and connections that
 // can be throttled, frozen and cut.
 type memnet struct {
 	mu        sync.Mutex
-	listeners map[string]*bufconn.Listener
+	listeners map[string]*pipenet.Listener
 	holes     map[string]bool // addresses that swallow what is sent there
 	dialled   map[string]int  // how often
 }
 
 func newMemnet() *memnet {
-	return &memnet{listeners: map[string]*bufconn.Listener{}, holes: map[string]bool{}, dialled: map[string]int{}}
+	return &memnet{listeners: map[string]*pipenet.Listener{}, holes: map[string]bool{}, dialled: map[string]int{}}
 }
 
-func (m *memnet) listen(addr string) *bufconn.Listener {
-	lis := bufconn.Listen(64 << 10)
+func (m *memnet) listen(addr string) *pipenet.Listener {
+	lis := pipenet.Listen()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.listeners[addr] = lis

@@ -4,7 +4,7 @@
 //	             --> Handler (File, Faults) --> Content (bytes from seed, generation, offset)
 //	                    \--> record (who asked for what, what is still running)
 //
-// New serves on loopback, Serve on any listener (bufconn in a synctest
+// New serves on loopback, Serve on any listener (pipenet in a synctest
 // bubble), NewHandler is for servers of one's own.
 package origintest
 

@@ -10,20 +10,17 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/mem"
-	"google.golang.org/grpc/test/bufconn"
 
+	"ddm/internal/pipenet"
 	"ddm/internal/rpc"
 )
-
-// pipeSize is the buffer of the connection, each way, in bytes.
-const pipeSize = 1 << 20
 
 // Pair serves what register adds to a server of the role in o and returns a
 // connection of the same role to it, over memory. Both end with the test; calls
 // still running then are cut. It works in a synctest bubble.
 func Pair(t testing.TB, register func(*grpc.Server), o rpc.Options) *grpc.ClientConn {
 	t.Helper()
-	lis := bufconn.Listen(pipeSize)
+	lis := pipenet.Listen()
 	srv := rpc.NewServer(o)
 	register(srv)
 
