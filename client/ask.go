@@ -127,7 +127,7 @@ func (d *download) most(heard []said) *ddmv1.ProbeResponse {
 	}
 	for _, o := range heard {
 		if o.name != best.name && !alike(best, o) {
-			d.note(fmt.Sprintf("the peer %s sees another version than %s; what most see is fetched", o.name, best.name))
+			d.note(fmt.Sprintf(differs(best.answer, o.answer), o.name, best.name))
 		}
 	}
 	return best.answer
@@ -142,4 +142,14 @@ func (d *download) askPeer(ctx context.Context, info *ddmv1.PeerInfo, a ask) (*d
 	ctx, cancel := context.WithTimeout(ctx, d.c.opts.ConnectTimeout+d.c.opts.Timeout)
 	defer cancel()
 	return ddmv1.NewPeerServiceClient(conn).Probe(ctx, &ddmv1.ProbeRequest{Resource: a.wire(nil)})
+}
+
+// differs is the note on two answers that do not agree: of another version, or
+// without anything that could tell.
+func differs(best, other *ddmv1.ProbeResponse) string {
+	a, b := origin.GenerationFromProto(best.GetGeneration()), origin.GenerationFromProto(other.GetGeneration())
+	if a == b && best.GetRanges() == other.GetRanges() {
+		return "nothing that the origin says tells whether the peer %s sees the same version as %s"
+	}
+	return "the peer %s sees another version than %s; what most see is fetched"
 }

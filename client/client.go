@@ -207,13 +207,21 @@ func (c *Client) Peers(ctx context.Context) ([]*ddmv1.PeerInfo, error) {
 	var errs []error
 	for _, tracker := range c.opts.Trackers {
 		if err := c.list(ctx, tracker, byID); err != nil {
-			errs = append(errs, fmt.Errorf("tracker %s: %w", tracker, err))
+			errs = append(errs, ofTracker(tracker, err))
 		}
 	}
 	if len(errs) == len(c.opts.Trackers) && len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
 	return sortedPeers(byID), nil
+}
+
+// ofTracker says which tracker failed and, if nobody answered, what to do.
+func ofTracker(tracker string, err error) error {
+	if errors.Is(err, errdefs.Unavailable) {
+		return fmt.Errorf("tracker %s: %w: start one there, or name another one with --tracker", tracker, err)
+	}
+	return fmt.Errorf("tracker %s: %w", tracker, err)
 }
 
 func (c *Client) list(ctx context.Context, tracker string, into map[string]*ddmv1.PeerInfo) error {

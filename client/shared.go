@@ -93,7 +93,7 @@ func (c *Client) shares(ctx context.Context, req *ddmv1.ListSharesRequest) ([]Sh
 			}
 		})
 		if err != nil {
-			errs = append(errs, fmt.Errorf("tracker %s: %w", tracker, err))
+			errs = append(errs, ofTracker(tracker, err))
 		}
 	}
 	if len(errs) == len(c.opts.Trackers) {

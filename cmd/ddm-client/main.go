@@ -119,18 +119,18 @@ func inapplicable(program *config.Program, verb string, flags []string) error {
 	applies := func(name string) bool { return !slices.Contains(own, name) }
 	switch verb {
 	case "share":
-		own = []string{"tracker", "json", "quiet"}
+		own = []string{"tracker", "json", "quiet", "share-listen"}
 		applies = func(name string) bool { return slices.Contains(own, name) }
 	case "peers", "ls":
 		own = []string{"tracker", "json", "quiet", "connect-timeout", "timeout"}
 		applies = func(name string) bool { return slices.Contains(own, name) }
 	case "plan":
-		others := []string{"digest", "overwrite", "dry-run", "timeline", "checksum", "checksum-url", "no-origin-digest", "require-identity", "quorum", "no-metalink", "jobs", "no-share", "share-for"}
+		others := []string{"digest", "overwrite", "dry-run", "timeline", "checksum", "checksum-url", "no-origin-digest", "require-identity", "quorum", "no-metalink", "jobs", "no-share", "share-for", "share-listen"}
 		applies = func(name string) bool { return !slices.Contains(append(others, own...), name) }
 	case "verify":
 		others := []string{
 			"output", "dir", "input-file", "jobs", "mirror", "no-origin-digest", "require-identity", "quorum", "no-metalink", "digest", "overwrite",
-			"dry-run", "tracker", "no-local", "local-only", "timeline", "no-share", "share-for",
+			"dry-run", "tracker", "no-local", "local-only", "timeline", "no-share", "share-for", "share-listen",
 		}
 		applies = func(name string) bool { return !slices.Contains(others, name) }
 	}

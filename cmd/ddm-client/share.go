@@ -33,7 +33,7 @@ func (s *session) share(ctx context.Context, paths []string) int {
 	}
 	s.startLog(s.std.Stderr)
 	server, err := peer.New(peer.Config{
-		Listen: ":0", NoLines: true, Share: paths, Trackers: s.cfg.Trackers, Grace: sharingGrace,
+		Listen: s.cfg.ShareListen, NoLines: true, Share: paths, Trackers: s.cfg.Trackers, Grace: sharingGrace,
 		Version: command.Version(version), Log: s.log,
 	})
 	if err != nil {

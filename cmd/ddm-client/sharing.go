@@ -44,7 +44,7 @@ func (s *session) sharing() *sharing {
 	if s.cfg.NoShare || s.cfg.LocalOnly || len(s.cfg.Trackers) == 0 {
 		return nil
 	}
-	return newSharing(":0", s.log.Named("share"))
+	return newSharing(s.cfg.ShareListen, s.log.Named("share"))
 }
 
 // options is what the engine is told; nil if it is not to share.
@@ -57,7 +57,8 @@ func (s *sharing) options(lasting time.Duration) *client.Sharing {
 	return &client.Sharing{Shelf: s.shelf, Serve: s.start, For: lasting, Name: name}
 }
 
-// serve begins to listen. Its address has no host: trackers see that.
+// serve begins to listen. An address without a host gets it from trackers, who
+// see it.
 func (s *sharing) serve(listen string) (string, error) {
 	conns := 0
 	if free := command.Descriptors(); free > 0 {
@@ -80,8 +81,12 @@ func (s *sharing) serve(listen string) (string, error) {
 			s.log.Warn("nothing is shared any more", "error", err)
 		}
 	})
+	host, _, err := net.SplitHostPort(listen)
+	if err != nil {
+		return "", err
+	}
 	_, port, err := net.SplitHostPort(server.Addr().String())
-	return ":" + port, err
+	return net.JoinHostPort(host, port), err
 }
 
 // close ends what serve began. No download may be running.

@@ -46,10 +46,10 @@ func TestSharingServes(t *testing.T) {
 	gen := origin.Generation{Size: 5, ETag: `"one"`}
 	hide, _ := o.Shelf.Put("http://h.example/f", gen, whole("hello"))
 	address, err := o.Serve()
-	if again, _ := o.Serve(); err != nil || again != address || address[0] != ':' {
+	if again, _ := o.Serve(); err != nil || again != address {
 		t.Fatalf("served at %q, then at %q, %v", address, again, err)
 	}
-	conn, err := rpc.Dial("127.0.0.1"+address, rpc.Options{Role: rpc.Bulk})
+	conn, err := rpc.Dial(address, rpc.Options{Role: rpc.Bulk})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -37,6 +37,7 @@ type Client struct {
 	LimitRate   int64 // bytes per second over all sources; 0: none
 	NoShare     bool
 	ShareFor    time.Duration // what is finished is given for so long
+	ShareListen string        // "[HOST]:PORT"
 
 	Headers     []string // "Name: value"
 	UserAgent   string   // "": the program's own
@@ -245,6 +246,11 @@ func (c *Client) sourceSettings() []Setting {
 			Name: "share-for", Arg: "TIME", Group: sourceGroup,
 			Help:  "go on giving finished downloads for so long before the program ends",
 			value: duration(&c.ShareFor, 0, 0, longestShare),
+		},
+		{
+			Name: "share-listen", Arg: "ADDRESS", Group: sourceGroup,
+			Help:  "where others reach what is shared, [HOST]:PORT; port 0 is any free one",
+			value: text(&c.ShareListen, ":0", listenAddress),
 		},
 	}
 }

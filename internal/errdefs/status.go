@@ -80,7 +80,7 @@ func FromStatus(err error) error {
 	if !ok {
 		return err
 	}
-	far := &remote{text: clean(st.Message())}
+	far := &remote{text: clean(undressed(st.Message()))}
 	for _, detail := range st.Details() {
 		switch d := detail.(type) {
 		case *errdetails.ErrorInfo:
@@ -96,6 +96,15 @@ func FromStatus(err error) error {
 		far.cause = causeOf(st.Code())
 	}
 	return far
+}
+
+// undressed is what a failed dial says, without what grpc wraps it in.
+func undressed(text string) string {
+	const before, after = `connection error: desc = "transport: Error while dialing: `, `"`
+	if inner, ok := strings.CutPrefix(text, before); ok {
+		return strings.TrimSuffix(inner, after)
+	}
+	return text
 }
 
 // remote is an error of the other side.

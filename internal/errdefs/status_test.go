@@ -186,6 +186,17 @@ func TestFromStatusReadsBareCodes(t *testing.T) {
 	}
 }
 
+func TestFromStatusUndressesDials(t *testing.T) {
+	for text, want := range map[string]string{
+		`connection error: desc = "transport: Error while dialing: dial tcp 10.0.0.1:7: connect: connection refused"`: "unavailable: dial tcp 10.0.0.1:7: connect: connection refused",
+		`connection error: desc = "else"`: `unavailable: connection error: desc = "else"`,
+	} {
+		if got := errdefs.FromStatus(status.Error(codes.Unavailable, text)); got.Error() != want {
+			t.Errorf("%s became %q, want %q", text, got, want)
+		}
+	}
+}
+
 func TestTextIsBoundedAndPrintable(t *testing.T) {
 	dirty := fmt.Errorf("%w: \x1b[31m\xff\n%s", errdefs.Unavailable, strings.Repeat("ä", 5000))
 	for name, got := range map[string]string{
