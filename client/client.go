@@ -52,9 +52,9 @@ type Client struct {
 	dir   func(path string) (disk.Dir, error) // nil: the system's
 
 	captives captives
-	lingers  lingers
-	joins    atomic.Int64 // swarms, so far
-	id       string       // names this run among peers and members of swarms
+	lingers  *lingers
+	joins    *atomic.Int64 // swarms, so far
+	id       string        // names this run among peers and members of swarms
 }
 
 // Network replaces the real network, and the disk, for tests.
@@ -73,7 +73,10 @@ func New(opts Options) (*Client, error) { return NewOn(opts, Network{}) }
 // NewOn is New on another network.
 func NewOn(opts Options, network Network) (*Client, error) {
 	opts = withDefaults(opts)
-	c := &Client{opts: opts, id: rand.Text(), log: opts.Log, dial: network.RPC, dir: network.Dir, limit: newLimit(opts.LimitRate)}
+	c := &Client{
+		opts: opts, id: rand.Text(), log: opts.Log, dial: network.RPC, dir: network.Dir, limit: newLimit(opts.LimitRate),
+		lingers: &lingers{}, joins: new(atomic.Int64),
+	}
 	if c.dial == nil {
 		c.dial = c.dialRPC
 	}

@@ -306,7 +306,13 @@ func (e heldChanged) handle(l *loop) error {
 		e.peer.end(fmt.Errorf("%w: %s: it holds %d runs", errdefs.Corrupt, tableClosed, e.peer.held.Len()))
 		return nil
 	}
-	if r := l.table.memory(e.peer); r != nil {
+	r := l.table.memory(e.peer)
+	if r != nil && r.seed && e.gone.Len() > 0 { // what it has left it gives as others do
+		l.cancelAll(r)
+		l.removeRow(r, "it has no longer all of it")
+		r = nil
+	}
+	if r != nil {
 		l.sched.Held(l.now(), r.id, e.came, e.gone)
 	} else {
 		l.joinMemory(e.peer)

@@ -22,7 +22,9 @@ import (
 
 // Files that machines of the LAN offer by themselves have no origin: trackers
 // say who holds them, all bytes come out of memories, and the name of the
-// content is what it must hash to.
+// content is what it must hash to. Several who want one at once are a swarm:
+// whoever has all of it is leased like an origin, so that each byte leaves it
+// about once.
 
 const (
 	maxShares    = 100_000 // that trackers can make a client list
@@ -160,8 +162,8 @@ func (c *Client) forShared(job Job) (*Client, Job, error) {
 	job.Size, job.Header, job.User, job.Cookies, job.Netrc = job.Shared.Size, nil, nil, nil, nil
 	job.Checksums = append(slices.Clone(job.Checksums), job.Shared.Digest())
 	opts := c.opts
-	opts.NoLocal, opts.Share = true, nil
-	return &Client{opts: opts, log: c.log, limit: c.limit, dial: c.dial, dir: c.dir, id: c.id}, job, nil
+	opts.NoLocal = true
+	return &Client{opts: opts, log: c.log, limit: c.limit, dial: c.dial, dir: c.dir, id: c.id, lingers: c.lingers, joins: c.joins}, job, nil
 }
 
 // probed is what is known of a shared file before it is fetched.

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"ddm/internal/byterange"
 	"ddm/internal/errdefs"
 	"ddm/internal/progress"
 	ddmv1 "ddm/proto/ddm/v1"
@@ -187,9 +188,17 @@ func (l *loop) joinMemory(peer *remoteSource) {
 	if !peer.offer(l.pool.first()) { // the one that Open named
 		return
 	}
-	if r := l.table.addMemory(l.now(), peer, l.pool.first()); r != nil {
+	if r := l.table.addMemory(l.now(), peer, l.pool.first(), l.isSeed(peer)); r != nil {
 		l.welcome([]*row{r})
 	}
+}
+
+// isSeed reports whether a peer has all of a shared file whose swarm says who
+// fetches what from such peers.
+func (l *loop) isSeed(peer *remoteSource) bool {
+	m := &l.member
+	return l.d.job.Shared != nil && m.of != nil && !m.leech && !m.others[peer.info.GetId()] &&
+		peer.held.Contains(byterange.Range{Len: l.d.gen.Size})
 }
 
 func (l *loop) welcome(rows []*row) {

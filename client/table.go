@@ -33,6 +33,7 @@ type row struct {
 	local   *localSource
 	peer    *remoteSource
 	line    uint32 // its id, own or the peer's
+	seed    bool   // a memory that is treated as an origin
 	mirror  *mirror
 	here    bool
 	brought int64 // bytes of earlier streams of the same line
@@ -118,7 +119,11 @@ func (t *table) addRemote(now time.Duration, peer *remoteSource, mirrors []*mirr
 
 // addMemory makes a source of what a peer holds, if that is none yet. A peer
 // without lines is nothing else.
-func (t *table) addMemory(now time.Duration, peer *remoteSource, m *mirror) *row {
+//
+// A seed has everything, like an origin. It is asked for what was leased from
+// the swarm and no more, so that its bytes leave it once: for the scheduler it
+// is a line.
+func (t *table) addMemory(now time.Duration, peer *remoteSource, m *mirror, seed bool) *row {
 	lineless := len(peer.opened.GetLines()) == 0
 	if t.memory(peer) != nil || peer.held.Len() == 0 && !lineless {
 		return nil
@@ -128,8 +133,12 @@ func (t *table) addMemory(now time.Duration, peer *remoteSource, m *mirror) *row
 	if !lineless {
 		name += "/store"
 	}
-	r := t.add(&row{name: name, kind: "peer", peer: peer, line: storeLine, mirror: m})
-	t.sched.Join(now, schedule.Source{ID: r.id, Lanes: 1, Memory: true, Held: peer.held})
+	r := t.add(&row{name: name, kind: "peer", peer: peer, line: storeLine, mirror: m, seed: seed})
+	src := schedule.Source{ID: r.id, Lanes: 1, Memory: true, Held: peer.held}
+	if seed {
+		src = schedule.Source{ID: r.id, Lanes: 1, Origin: -1 - int(r.id)} // what it says of its load binds no other
+	}
+	t.sched.Join(now, src)
 	return r
 }
 
@@ -145,9 +154,13 @@ func (t *table) memory(peer *remoteSource) *row {
 // storeLine is the id of a peer's store among its lines.
 const storeLine = math.MaxUint32
 
-// remembered returns what all memories that are here hold.
+// remembered returns what all memories that are here hold, but for seeds: who
+// fetches from those has nobody else to fetch from.
 func (t *table) remembered() (set byterange.Set) {
 	for peer := range t.peers {
+		if r := t.memory(peer); r != nil && r.seed {
+			continue
+		}
 		for r := range peer.held.All() {
 			set.Add(r)
 		}

@@ -94,6 +94,9 @@ func (d *download) leave() {
 // others who want the same.
 func (d *download) shareable(p *probed) bool {
 	_, ok := catalogue.TagOf(d.gen)
+	if d.job.Shared != nil {
+		return ok // whoever offers it gives it to all
+	}
 	return ok && p.ranges && p.reply != nil && p.reply.Shareable() && d.req.url() == d.taking.url
 }
 

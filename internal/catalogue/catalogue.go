@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"strings"
 
 	"ddm/internal/byterange"
 	"ddm/internal/errdefs"
@@ -36,12 +37,18 @@ const label = "ddm catalogue v1"
 // Key names a resource: all spellings of its URL have one.
 type Key [sha256.Size]byte
 
-// KeyOf returns the key of a URL. Its error is that of origin.Canonical: of
-// kind errdefs.Invalid, without the URL.
+// content begins the name of what no origin has; what it hashes to follows.
+const content = "ddm:sha256:"
+
+// KeyOf returns the key of a URL, or of "ddm:sha256:HEX". Its error is that of origin.Canonical: of kind
+// errdefs.Invalid, without the URL.
 func KeyOf(rawURL string) (Key, error) {
-	url, err := origin.Canonical(rawURL)
-	if err != nil {
-		return Key{}, err
+	url := rawURL
+	if !strings.HasPrefix(rawURL, content) {
+		var err error
+		if url, err = origin.Canonical(rawURL); err != nil {
+			return Key{}, err
+		}
 	}
 	h := hmac.New(sha256.New, []byte(label))
 	_, _ = io.WriteString(h, url) // a hash never fails

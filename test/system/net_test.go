@@ -79,7 +79,8 @@ type wire struct {
 	next   time.Time
 	conns  map[*wiredConn]bool
 
-	deaf atomic.Bool // what clients write does not arrive; see muffle
+	deaf   atomic.Bool // what clients write does not arrive; see muffle
+	passed atomic.Int64
 }
 
 func newWire(rate float64) *wire {
@@ -202,6 +203,7 @@ func (c *wiredConn) Read(p []byte) (int, error) {
 	}
 	n, err := c.Conn.Read(p)
 	if n > 0 {
+		c.w.passed.Add(int64(n))
 		c.w.pass(n, c.closed)
 	}
 	return n, err
