@@ -233,7 +233,7 @@ func vacant(job Job) error {
 		path = job.Output
 	}
 	if _, err := os.Lstat(path); err == nil {
-		return fmt.Errorf("%w: %s; name another with -o, or replace it with --overwrite", errdefs.Exists, path)
+		return fmt.Errorf("%s: %w: choose another name or allow overwriting", path, errdefs.Exists)
 	}
 	return nil
 }
