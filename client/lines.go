@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"ddm/client/schedule"
-	"ddm/internal/byterange"
 	"ddm/internal/errdefs"
 	"ddm/internal/lines"
 	"ddm/internal/quota"
@@ -99,14 +98,14 @@ func (l *loop) lookAtOwn() error {
 func (l *loop) addOwn(line lines.Line, m *mirror, p *probed) (*row, error) {
 	d := l.d
 	src := newLocalSource(l.ctx, d, line.Origin, m, d.c.opts.Connections, l.mixed)
-	running, latency := byterange.Range{}, m.wait
+	join := schedule.Source{Latency: m.wait}
 	if p != nil {
-		running, latency = p.reply.Range, p.reply.FirstByte
+		join.Running, join.Latency, join.Since = p.reply.Range, p.reply.FirstByte, p.at.Sub(d.began)
 	}
-	sid, id := l.table.addLocal(l.now(), src, line, running, latency)
+	sid, id := l.table.addLocal(l.now(), src, line, join)
 	d.rec.joined(sid, src.name)
 	if id != 0 {
-		d.rec.assigned(0, schedule.Assign{ID: id, Source: sid, Range: running, Why: schedule.Fresh})
+		d.rec.assigned(0, schedule.Assign{ID: id, Source: sid, Range: join.Running, Why: schedule.Fresh})
 		if err := src.adopt(id, p.reply, p.stop); err != nil {
 			return nil, err
 		}

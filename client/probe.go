@@ -23,6 +23,7 @@ type probed struct {
 
 	// The own line's open reply and what ends it; nil if peers did the probe.
 	reply *origin.Reply
+	at    time.Time // when it began
 	line  *origin.Line
 	stop  context.CancelFunc
 }
@@ -177,7 +178,7 @@ func (d *download) probeOnce(ctx context.Context, line *origin.Line, a ask, end 
 	return &probed{
 		gen: reply.Gen, level: reply.Level, ranges: !reply.Whole, modified: reply.Modified,
 		name:  nameSource{d.job.Output}.name(reply.Disposition, reply.FinalURL, a.url),
-		reply: reply, line: line, stop: stop,
+		reply: reply, at: time.Now(), line: line, stop: stop,
 	}, nil
 }
 

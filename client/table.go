@@ -80,14 +80,13 @@ func (t *table) add(r *row) *row {
 	return r
 }
 
-func (t *table) addLocal(now time.Duration, src *localSource, line lines.Line, running byterange.Range, latency time.Duration) (schedule.SourceID, schedule.AssignmentID) {
+func (t *table) addLocal(now time.Duration, src *localSource, line lines.Line, join schedule.Source) (schedule.SourceID, schedule.AssignmentID) {
 	m := src.mirror
 	r := t.add(&row{name: src.name, kind: "local", local: src, line: line.ID, mirror: m})
 	t.locals = append(t.locals, src)
-	id := t.sched.Join(now, schedule.Source{
-		ID: r.id, Lanes: src.d.c.opts.Connections, Local: m.n == 0, Alone: src.d.roster != nil, Origin: m.n,
-		Metered: line.Spec.Metered, Running: running, Latency: latency,
-	})
+	join.ID, join.Lanes, join.Local, join.Alone = r.id, src.d.c.opts.Connections, m.n == 0, src.d.roster != nil
+	join.Origin, join.Metered = m.n, line.Spec.Metered
+	id := t.sched.Join(now, join)
 	if id != 0 {
 		t.owners[id] = owner{r.id, true}
 	}

@@ -14,6 +14,7 @@ import "time"
 type climber struct {
 	next    time.Duration // nothing is tried before
 	looked  time.Duration // when the first climb was looked at last
+	doubt   time.Duration // since when those there are seem to be too many; 0: they do not
 	want    int           // lanes that the present wave leads to
 	base    float64       // bytes per second of the source before the lanes on trial; 0: none is on trial
 	trial   int           // lanes on trial, or to be tried next: twice as many after each success
@@ -32,6 +33,7 @@ type habit struct {
 	width   int     // lanes of one source that each brought perLane
 	perLane float64 // bytes per second
 	most    int     // lanes with which a source was refused one more; 0: none was
+	crawls  bool    // some replies of it are far slower than others from their first byte on
 }
 
 // settle ends the climb and lets time pass before the next lane is tried.
@@ -92,14 +94,23 @@ func (s *Scheduler) tryLanes(src *source) {
 // ramp is the first climb.
 func (s *Scheduler) ramp(src *source) {
 	c := &src.ramp
+	if s.paused() {
+		return
+	}
 	c.looked = s.now
 	v := s.view(src)
 	c.perLane = max(c.perLane, v.fastest)
 	if v.judged > 1 && v.rate < enoughLane*c.perLane*float64(v.judged) {
-		s.setWidth(src, int(v.rate/c.perLane+0.5))
-		c.settle(s.now, triedAgain)
+		if c.doubt == 0 {
+			c.doubt = s.now
+		}
+		if s.now-c.doubt >= tickLength { // what a pause of ours kept back was told since
+			s.setWidth(src, int(v.rate/c.perLane+0.5))
+			c.settle(s.now, triedAgain)
+		}
 		return
 	}
+	c.doubt = 0
 	others := s.habits[src.origin]
 	if v.judged > others.width {
 		others.width, others.perLane = v.judged, c.perLane

@@ -11,3 +11,6 @@ func (s *Scheduler) Replan(now time.Duration) int {
 	s.makePlan()
 	return len(s.plan.owner)
 }
+
+// Latency returns from asking a source to its first byte, as a rule.
+func (s *Scheduler) Latency(id SourceID) time.Duration { return s.sources[id].latency }

@@ -191,6 +191,10 @@ func (s *Scheduler) setWidth(src *source, n int) {
 // too, may be on a line that became slow, and is left as it is for longer each
 // time.
 func (s *Scheduler) checkCrawl(src *source) {
+	if s.paused() {
+		return
+	}
+	src.watched = s.now
 	rates := make([]float64, 0, 16)
 	for _, l := range src.lanes {
 		a := l.head()
@@ -214,13 +218,17 @@ func (s *Scheduler) checkCrawl(src *source) {
 		patience := crawlAfter
 		if beaten {
 			patience = beatenFor
-			if s.now-l.head().answered < 2*pulseWindow {
+			if a := l.head(); a.answered == 0 && l.late > 0 || s.now-a.answered < 2*pulseWindow {
 				patience = 0 // it never was better
 			}
 		}
-		if s.now-l.slow >= patience {
-			s.replace(l, beaten)
+		if s.now-l.slow < patience {
+			continue
 		}
+		if beaten && patience == 0 {
+			s.notice(src.origin)
+		}
+		s.replace(l, beaten)
 	}
 }
 
@@ -231,12 +239,17 @@ func (s *Scheduler) crawls(l *lane, rates []float64) (beaten, fallen bool) {
 	if a == nil {
 		return false, false
 	}
+	if s.overdue(a) {
+		l.late++
+		l.src.sawFirstByte(s.now - a.since)
+		return true, false
+	}
 	waits := a.answered == 0 && s.now-a.since < 2*crawlAfter+4*max(l.src.latency, s.slowestStart)
 	if waits {
 		return false, false
 	}
 	fallen = s.now-max(a.since, a.answered) >= crawlAfter && s.now >= l.calm && l.meter.rate() < fallenShare*l.best
-	rate, known := l.pulse.rate(s.now)
+	rate, known := s.present(a)
 	if len(rates) < 2 || !known {
 		return false, fallen
 	}
@@ -250,7 +263,7 @@ func (s *Scheduler) crawls(l *lane, rates []float64) (beaten, fallen bool) {
 	median := rates[len(rates)/2]
 	ripe := max(pulseWindow, min(6*l.src.latency, time.Second)) // connections begin slowly
 	// While lanes are being opened, one on a full line may begin slowly.
-	plain := l.src.ramp.settled && s.grown(a, median)
+	plain := l.src.ramp.settled && s.grown(a, median) || s.habits[l.src.origin].crawls && s.now-a.answered >= max(soonPlain, min(6*l.src.latency, time.Second))
 	return (s.now-a.answered >= ripe || plain) && rate < share*median, fallen
 }
 

@@ -117,6 +117,7 @@ type Scheduler struct {
 
 	now      time.Duration
 	lastTick time.Duration
+	resumed  time.Duration // ticks were missing until then
 	blocked  time.Duration // the receiver could not take bytes then; 0: never
 	rate     float64       // bytes per second of all sources, at the last tick
 	lineRate float64       // of those that are no memories
@@ -219,6 +220,9 @@ type Source struct {
 	Held byterange.Set
 	// Running is what it fetches on its lane 0 already: the probe's body.
 	Running byterange.Range
+	// Since is when the reply that brings Running began: some of it may wait
+	// to be read. 0: now.
+	Since time.Duration
 }
 
 // Join adds a source. It returns the id of the assignment that Source.Running
@@ -238,7 +242,7 @@ func (s *Scheduler) Join(now time.Duration, j Source) AssignmentID {
 	if !j.Running.Empty() {
 		s.takeFromTodo(j.Running)
 		a := s.begin(src.lanes[0], j.Running)
-		a.begun(now) // how long its reply took was measured elsewhere
+		a.begun(now, min(orDefault(j.Since, now), now)) // how long its reply took was measured elsewhere
 		adopted = a.id
 	}
 	s.tryJoined(src)
@@ -274,7 +278,7 @@ func (s *Scheduler) Leave(now time.Duration, id SourceID) {
 func (s *Scheduler) Started(now time.Duration, id AssignmentID) {
 	s.now = now
 	if a := s.live[id]; a != nil {
-		a.started(now)
+		a.started(now, s.bytesSince())
 		s.widen(a.src)
 	}
 }
@@ -300,9 +304,10 @@ func (s *Scheduler) ReceivedAt(now, at time.Duration, id AssignmentID, r byteran
 		return
 	}
 	a.received(now, min(at, now), r, fresh)
-	if c := &a.src.ramp; !c.settled && now-c.looked >= pulseStep {
+	if c := &a.src.ramp; !c.settled && now-c.looked >= pulseStep && !s.paused() {
 		s.ramp(a.src)
 	}
+	s.watch(a.src)
 	if a.at > a.end {
 		s.takeFromTodo(byterange.Between(a.end, a.at)) // it crossed a shrink
 	}
@@ -367,6 +372,9 @@ func (s *Scheduler) Tick(now time.Duration) {
 	s.now = now
 	if now <= s.lastTick {
 		return
+	}
+	if s.paused() {
+		s.resumed = now
 	}
 	s.lastTick = now
 	s.rate, s.lineRate = 0, 0

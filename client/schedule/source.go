@@ -69,28 +69,31 @@ type assignment struct {
 func (a *assignment) remaining() byterange.Range { return byterange.Between(a.at, a.end) }
 
 // started notes that the reply began.
-func (a *assignment) started(now time.Duration) {
+// Some of its bytes may wait to be told since before.
+func (a *assignment) started(now, since time.Duration) {
 	if a.answered > 0 || a.lane.head() != a {
 		return
 	}
 	a.src.sawFirstByte(now - a.since)
-	a.begun(now)
+	a.begun(now, max(since, a.since))
 }
 
-func (a *assignment) begun(now time.Duration) {
+// begun notes that the reply's bytes come, and since when they may have come.
+func (a *assignment) begun(now, since time.Duration) {
 	a.answered, a.lastByte = max(now, 1), now
+	a.lane.late = 0
 	if a.lane.born == 0 {
 		a.lane.born = a.answered
-		a.lane.pulse.begin(now)
+		a.lane.pulse.begin(since)
 		if a.src.pulse.n == 0 {
-			a.src.pulse.begin(now)
+			a.src.pulse.begin(since)
 		}
 	}
 	a.src.ramp.answered(a.src)
 }
 
 func (a *assignment) received(now, at time.Duration, r byterange.Range, fresh int64) {
-	a.started(now) // should nobody have told
+	a.started(now, now) // should nobody have told
 	a.at = max(a.at, r.End())
 	a.lastByte = now
 	a.lane.pending += r.Len
@@ -119,6 +122,7 @@ type lane struct {
 	slow    time.Duration // crawling since; 0: it is not
 	calm    time.Duration // not judged by what it brought itself before
 	resets  int           // replaced for that, so far
+	late    int           // times in a row that a reply was waited for too long
 	busy    time.Duration // of a memory: has work since, or was looked at last
 	worked  time.Duration // likewise: that it had work for, before
 }
@@ -200,7 +204,9 @@ type source struct {
 	bytes    int64
 
 	lastByte time.Duration // or since it had nothing to do, if later
-	latency  time.Duration // from asking to the first byte, smoothed; 0: unknown
+	latency  time.Duration // from asking to the first byte, as a rule; 0: unknown
+	waits    waits         // of which latency is the middle
+	watched  time.Duration // when its lanes were last looked at between ticks
 
 	state    State
 	until    time.Duration // left alone before
@@ -240,6 +246,9 @@ func newSource(j Source, lanes int, now time.Duration) *source {
 	}
 	for i := range lanes {
 		src.lanes = append(src.lanes, &lane{src: src, index: i})
+	}
+	if j.Latency > 0 {
+		src.waits.add(j.Latency)
 	}
 	src.ramp.next = now
 	return src
@@ -331,11 +340,10 @@ func (src *source) laneShare() float64 {
 
 func (src *source) sawFirstByte(d time.Duration) {
 	if src.latency == 0 {
-		src.latency = max(d, time.Microsecond)
-		src.grant = max(src.grant, firstGrant(src.latency))
-		return
+		src.grant = max(src.grant, firstGrant(d))
 	}
-	src.latency += (d - src.latency) / 4
+	src.waits.add(max(d, time.Microsecond))
+	src.latency = src.waits.median()
 }
 
 // work returns the bytes that all lanes were asked for and did not bring yet.

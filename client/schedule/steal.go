@@ -138,6 +138,9 @@ func (s *Scheduler) paceLeft(l *lane, work int64) time.Duration {
 	var wait time.Duration
 	if a := l.head(); a != nil && a.answered == 0 {
 		wait = max(0, s.startDelay(l.src)-(s.now-a.since))
+		if wait == 0 && s.habits[l.src.origin].crawls {
+			wait = s.now - a.since // as long again
+		}
 	}
 	return wait + seconds(float64(work)/s.pace(l))
 }

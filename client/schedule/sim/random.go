@@ -35,7 +35,26 @@ func Random(seed uint64) Scenario {
 		l.Changes = randomChanges(rnd, trouble, i == honest, l)
 		sc.Lines = append(sc.Lines, l)
 	}
+	more := rand.New(rand.NewPCG(seed, 0xc1a))
+	for i := range sc.Lines {
+		if more.IntN(6) == 0 {
+			sc.Lines[i].SlowReq = 2 + more.IntN(6)
+		}
+	}
+	if more.IntN(4) == 0 {
+		sc.Pauses = RandomPauses(more)
+	}
 	return sc
+}
+
+// RandomPauses returns the pauses of a client on a busy machine.
+func RandomPauses(rnd *rand.Rand) (list []Pause) {
+	for at := time.Duration(0); at < 20*time.Second; {
+		at += time.Duration(rnd.IntN(600)) * time.Millisecond
+		p := Pause{at, at + time.Duration(rnd.IntN(200))*time.Millisecond}
+		list, at = append(list, p), p.To
+	}
+	return list
 }
 
 func randomChanges(rnd *rand.Rand, trouble int, honest bool, l Line) []Change {

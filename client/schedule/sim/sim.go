@@ -29,16 +29,22 @@ type Scenario struct {
 	// Probe has the first line ask for the first MiB before anybody joins, as
 	// the client does; the others join so much later.
 	Probe bool
+	// Pauses are times in which the client does not run, in their order: what
+	// its lines bring then comes at once when they end.
+	Pauses []Pause
 	// Arrived is told of bytes as they come; nil: nobody is.
 	Arrived func(at time.Duration, n int64)
 }
+
+// Pause is a time in which a busy machine lets the client wait.
+type Pause struct{ From, To time.Duration }
 
 // Line is one simulated way to the origin.
 type Line struct {
 	Name    string
 	Rate    float64       // bytes per second of the whole line
 	PerConn float64       // bytes per second of one connection; 0: the line's
-	SlowReq int           // every so many-th request gets 32 KiB/s; 0: none
+	SlowReq int           // every so many-th request gets 32 KiB/s, in steps of 16 KiB; 0: none
 	MaxConn int           // connections that the origin accepts; 0: any number
 	Latency time.Duration // from a request to its first byte
 	Group   string        // router that it shares
@@ -112,6 +118,10 @@ func Run(sc Scenario) (Result, error) {
 		w.now = now
 		w.changes()
 		ideal.step(w)
+		if w.paused() {
+			nextTick = max(nextTick, now)
+			continue
+		}
 		w.carry()
 		if now >= nextTick {
 			nextTick += 100 * time.Millisecond

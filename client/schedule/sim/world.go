@@ -21,6 +21,8 @@ type world struct {
 	at99   time.Duration
 	spans  []Span
 	busy   int
+	pauses []Pause
+	owed   time.Duration // of a pause: its bytes are still to come
 }
 
 type mood int
@@ -40,7 +42,8 @@ type peer struct {
 	here    bool
 	rate    float64
 	stalled bool
-	asked   int // requests that began
+	asked   int          // requests that the origin saw
+	kept    map[int]bool // lanes whose connection served a request before
 	mood    mood
 	wait    time.Duration
 	lanes   map[int][]*request
@@ -61,12 +64,16 @@ type request struct {
 	last    time.Duration // its newest byte came
 	started bool
 	cap     float64 // of this connection; 0: the line's
-	burst   float64 // bytes that come faster than that
 	why     schedule.Why
+
+	seen bool          // by the origin
+	cut  bool          // its end moved down since
+	late time.Duration // that its reply comes after others' would
+	slow float64       // if it crawls: bytes that came with the reply; 0: it does not
 }
 
 func newWorld(sc Scenario) *world {
-	w := &world{sc: sc, step: sc.Step, limit: sc.Limit, byID: map[schedule.SourceID]*peer{}}
+	w := &world{sc: sc, pauses: sc.Pauses, step: sc.Step, limit: sc.Limit, byID: map[schedule.SourceID]*peer{}}
 	if w.step == 0 {
 		w.step = 10 * time.Millisecond
 	}
@@ -103,11 +110,12 @@ func (w *world) changes() {
 
 func (w *world) join(p *peer) {
 	w.nextID++
-	p.id, p.here, p.lanes = w.nextID, true, map[int][]*request{}
+	p.id, p.here, p.lanes, p.kept = w.nextID, true, map[int][]*request{}, map[int]bool{}
 	w.byID[p.id] = p
 	j := schedule.Source{ID: p.id, Lanes: p.Lanes, Local: p.Local, Metered: p.Metered}
 	if w.sc.Probe && p.index == 0 && w.got.Bytes() == 0 {
 		j.Latency, j.Running = p.Latency, byterange.Range{Len: min(probeSize, w.sc.Size)}
+		j.Since = w.now - w.owed
 	}
 	if id := w.sched.Join(w.now, j); id != 0 {
 		w.sched.Started(w.now, id)
@@ -164,9 +172,22 @@ func (w *world) lanesOf(p *peer) func(func(int) bool) {
 	}
 }
 
+// paused reports whether the client does not run now.
+func (w *world) paused() bool {
+	for len(w.pauses) > 0 && w.now >= w.pauses[0].To {
+		w.pauses = w.pauses[1:]
+	}
+	if len(w.pauses) == 0 || w.now < w.pauses[0].From {
+		return false
+	}
+	w.owed += w.step
+	return true
+}
+
 // carry moves bytes for one step.
 func (w *world) carry() {
-	dt := w.step.Seconds()
+	dt := (w.step + w.owed).Seconds()
+	w.owed = 0
 	wanted := map[string]float64{}
 	total := 0.0
 	flows := map[*peer]float64{}
@@ -212,6 +233,10 @@ func (w *world) prepare(p *peer) int {
 		if !r.started && w.now-r.since < p.Latency {
 			continue
 		}
+		if p.see(r, lane); !r.started && w.now-r.since < p.Latency+r.late {
+			open++
+			continue
+		}
 		switch {
 		case p.mood == denying:
 			w.end(p, lane, schedule.Never, 0)
@@ -227,14 +252,39 @@ func (w *world) prepare(p *peer) int {
 		if !r.started {
 			r.started, r.first = true, w.now
 			w.sched.Started(w.now, r.id)
-			if p.asked++; p.SlowReq > 0 && p.asked%p.SlowReq == 0 {
-				r.cap, r.burst = 32<<10, 32<<10
-			}
 		}
 		open++
 		ready++
 	}
 	return ready
+}
+
+// see lets the origin count a request. One that is to crawl is served as a
+// token bucket does it, 16 KiB at a time: on a new connection two of these come
+// with the reply, on one that was busy before even the first is late.
+func (p *peer) see(r *request, lane int) {
+	if r.seen || r.started {
+		return
+	}
+	r.seen = true
+	if p.asked++; p.SlowReq == 0 || p.asked%p.SlowReq != 0 {
+		return
+	}
+	r.slow = 2 * slowStep
+	if p.kept[lane] {
+		r.slow = slowStep
+		r.late = slowEvery * time.Duration(p.asked*7%16) / 16
+	}
+}
+
+const (
+	slowStep  = 16 << 10
+	slowEvery = 500 * time.Millisecond
+)
+
+// came is how many bytes of a crawling reply came since it began.
+func (r *request) came(now time.Duration) float64 {
+	return r.slow + slowStep*float64((now-r.first)/slowEvery)
 }
 
 func (w *world) deliver(p *peer, n, dt float64) {
@@ -243,11 +293,12 @@ func (w *world) deliver(p *peer, n, dt float64) {
 		if !r.started {
 			continue
 		}
-		if r.cap > 0 {
-			came := min(n, r.cap*dt+r.burst)
-			r.burst = max(0, r.burst-came)
-			r.part += came
-		} else {
+		switch {
+		case r.slow > 0:
+			r.part += min(n, r.came(w.now)-float64(r.at-r.rng.Off))
+		case r.cap > 0:
+			r.part += min(n, r.cap*dt)
+		default:
 			r.part += n
 		}
 		bytes := min(int64(r.part), r.rng.End()-r.at)
@@ -257,10 +308,10 @@ func (w *world) deliver(p *peer, n, dt float64) {
 				r.open = w.now
 			}
 			r.at += bytes
-			if r.at >= r.rng.End() || r.at-r.told >= frameSize || w.now+w.step-r.open >= frameDelay {
-				w.tell(p, r)
-				w.obey()
-			}
+		}
+		if r.at > r.told && (r.at >= r.rng.End() || r.at-r.told >= frameSize || w.now+w.step-r.open >= frameDelay) {
+			w.tell(p, r)
+			w.obey()
 		}
 		// obey may have changed the lane: look again
 		if q := p.lanes[lane]; len(q) > 0 && q[0] == r && r.at >= r.rng.End() {
@@ -297,6 +348,7 @@ func (w *world) end(p *peer, lane int, how schedule.Outcome, wait time.Duration)
 	r := p.lanes[lane][0]
 	w.tell(p, r)
 	w.pop(p, lane, 0)
+	p.kept[lane] = how == schedule.OK && !r.cut
 	w.sched.Ended(w.now, r.id, how, wait)
 	w.obey()
 }
@@ -336,10 +388,14 @@ func (w *world) obey() {
 			if p, lane, i := w.find(a.Source, a.ID); i >= 0 {
 				r := p.lanes[lane][i]
 				r.rng = byterange.Between(r.rng.Off, max(a.End, r.at))
+				r.cut = r.seen // what waits is asked for as it is now
 			}
 		case schedule.Cancel:
 			if p, lane, i := w.find(a.Source, a.ID); i >= 0 {
 				w.tell(p, p.lanes[lane][i])
+				if i == 0 {
+					p.kept[lane] = false
+				}
 				w.pop(p, lane, i)
 				w.sched.Ended(w.now, a.ID, schedule.Failed, 0)
 			}
