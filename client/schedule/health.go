@@ -91,7 +91,6 @@ func (s *Scheduler) leaveAlone(src *source, as State, wait time.Duration) {
 	for _, l := range src.lanes { // what it could do before says nothing about after
 		l.renew()
 		l.meter.reset()
-		l.best = 0
 	}
 }
 

@@ -64,3 +64,20 @@ func TestPausesCostNoLanes(t *testing.T) {
 		}
 	}
 }
+
+// TestLoneLaneCrawls gives the only connection that a source may have a slow
+// server, right after the source had failed: nothing is there to compare it with
+// but what it brought before.
+func TestLoneLaneCrawls(t *testing.T) {
+	t.Parallel()
+	res, err := sim.Run(sim.Scenario{Size: 32 << 20, Lines: []sim.Line{{
+		Rate: 2 << 20, Lanes: 1, Latency: 200 * time.Millisecond,
+		Changes: []sim.Change{{At: 3 * time.Second, Kind: sim.Err}, {At: 3500 * time.Millisecond, Kind: sim.Heal}, {At: 4300 * time.Millisecond, Kind: sim.Slow, Rate: 800}},
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if lost := res.Time - res.Ideal; lost > 4*time.Second {
+		t.Errorf("it lost %v (%+v)", lost, res.Stats)
+	}
+}
