@@ -33,7 +33,7 @@ type habit struct {
 	width   int     // lanes of one source that each brought perLane
 	perLane float64 // bytes per second
 	most    int     // lanes with which a source was refused one more; 0: none was
-	crawls  bool    // some replies of it are far slower than others from their first byte on
+	crawls  int     // replies of it that were far slower than others from their first byte on
 }
 
 // settle ends the climb and lets time pass before the next lane is tried.
@@ -51,7 +51,8 @@ const (
 	worthLane   = 0.5                    // of a mean lane that a further one must bring
 	aloneFor    = 300 * time.Millisecond // of Source.Alone
 	openingFor  = 2 * time.Second        // that a lane's first reply is waited for before the next is opened
-	triedAgain  = 2 * time.Second        // the first time: what was seen in a climb's tenths of a second may have been chance
+	secondLook  = time.Second
+	triedAgain  = 2 * time.Second // the first time: what was seen in a climb's tenths of a second may have been chance
 	refusedFor  = time.Minute
 	idleFor     = 500 * time.Millisecond // after which a lane is a new one
 )
@@ -105,8 +106,10 @@ func (s *Scheduler) ramp(src *source) {
 			c.doubt = s.now
 		}
 		if s.now-c.doubt >= tickLength { // what a pause of ours kept back was told since
+			before := src.width
 			s.setWidth(src, int(v.rate/c.perLane+0.5))
-			c.settle(s.now, triedAgain)
+			c.settle(s.now, secondLook)
+			c.trial = max(1, before-src.width) // if a busy machine was to blame, all of them pay
 		}
 		return
 	}

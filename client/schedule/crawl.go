@@ -3,7 +3,7 @@ package schedule
 import "time"
 
 // Some origins give a part of their requests a slow server. Once that was seen
-// of one, its further replies are judged sooner, between ticks too, by what
+// twice of one, its further replies are judged sooner, between ticks too, by what
 // they brought themselves, and one that is late is asked for again.
 
 const (
@@ -14,10 +14,13 @@ const (
 	knownWaits = 4 // replies without which none is late
 )
 
-// notice keeps that an origin gives slow servers to some.
+// crawling reports whether a source's origin gives slow servers to some.
+func (s *Scheduler) crawling(src *source) bool { return s.habits[src.origin].crawls >= 2 }
+
+// notice keeps that an origin gave a slow server to one.
 func (s *Scheduler) notice(origin int) {
 	h := s.habits[origin]
-	h.crawls = true
+	h.crawls++
 	s.habits[origin] = h
 }
 
@@ -38,7 +41,7 @@ func (s *Scheduler) bytesSince() time.Duration {
 
 // watch looks at the lanes of a source between two ticks, where it pays.
 func (s *Scheduler) watch(src *source) {
-	if src.memory || s.paused() || !s.habits[src.origin].crawls || s.now-src.watched < watchEvery {
+	if src.memory || s.paused() || !s.crawling(src) || s.now-src.watched < watchEvery {
 		return
 	}
 	s.checkCrawl(src)
@@ -49,7 +52,7 @@ func (s *Scheduler) watch(src *source) {
 // be answered.
 func (s *Scheduler) overdue(a *assignment) bool {
 	src := a.src
-	return a.answered == 0 && s.habits[src.origin].crawls && src.waits.n >= knownWaits &&
+	return a.answered == 0 && s.crawling(src) && src.waits.n >= knownWaits &&
 		s.now-a.since > max(soonLate, 8*src.latency)<<min(a.lane.late, 6)
 }
 

@@ -262,7 +262,7 @@ func (s *Scheduler) crawls(l *lane, rates []float64) (beaten, fallen bool) {
 	median := rates[len(rates)/2]
 	ripe := max(pulseWindow, min(6*l.src.latency, time.Second)) // connections begin slowly
 	// While lanes are being opened, one on a full line may begin slowly.
-	plain := l.src.ramp.settled && s.grown(a, median) || s.habits[l.src.origin].crawls && s.now-a.answered >= max(soonPlain, min(6*l.src.latency, time.Second))
+	plain := l.src.ramp.settled && s.grown(a, median) || s.crawling(l.src) && s.now-a.answered >= max(soonPlain, min(6*l.src.latency, time.Second))
 	return (s.now-a.answered >= ripe || plain) && rate < share*median, fallen
 }
 

@@ -138,7 +138,7 @@ func (s *Scheduler) paceLeft(l *lane, work int64) time.Duration {
 	var wait time.Duration
 	if a := l.head(); a != nil && a.answered == 0 {
 		wait = max(0, s.startDelay(l.src)-(s.now-a.since))
-		if wait == 0 && s.habits[l.src.origin].crawls {
+		if wait == 0 && s.crawling(l.src) {
 			wait = s.now - a.since // as long again
 		}
 	}
