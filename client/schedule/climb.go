@@ -108,8 +108,11 @@ func (s *Scheduler) ramp(src *source) {
 		if s.now-c.doubt >= tickLength { // what a pause of ours kept back was told since
 			before := src.width
 			s.setWidth(src, int(v.rate/c.perLane+0.5))
-			c.settle(s.now, secondLook)
-			c.trial = max(1, before-src.width) // if a busy machine was to blame, all of them pay
+			c.settle(s.now, triedAgain)
+			if s.permit == nil { // in a swarm it may be the others who have the origin's rest
+				c.next = s.now + secondLook
+				c.trial = max(1, before-src.width) // if a busy machine was to blame, all of them pay
+			}
 		}
 		return
 	}
