@@ -70,13 +70,15 @@ func (l *loop) joinSwarm(p *probed, have byterange.Set) {
 	}
 	l.bind(p.fetching(have))
 	if d.others() {
-		l.lookAmong(int(d.hint.GetOthers()) + 1)
+		l.among(int(d.hint.GetOthers()) + 1)
 		l.alone.ended = true // what the own lines bring alone cannot be told beside others
 	}
 }
 
-// lookAmong leaves to each of several members its part of the looks.
-func (l *loop) lookAmong(n int) {
+// among leaves to each of several members its part of the looks, and of the
+// lanes at the origin.
+func (l *loop) among(n int) {
+	l.sched.Among(l.now(), n)
 	if l.spots.of != nil {
 		if n > 1 {
 			n = min(max(n, leastLook), mostLook)
@@ -275,7 +277,7 @@ func (e membersCame) handle(l *loop) error {
 		d.roster.dismiss(id)
 	}
 	l.serveMore()
-	l.lookAmong(len(m.others) + 1)
+	l.among(len(m.others) + 1)
 	if len(m.others) > 0 && m.calm-l.now() <= firstBinds {
 		m.calm = 0
 		l.hunger()

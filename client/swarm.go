@@ -141,11 +141,8 @@ func (s *swarm) bindLocked() {
 	s.link.bound = true
 	have := s.bound.have()
 	s.told = byterange.Set{}
-	fetching := s.leased.Clone()
-	for r := range have.All() {
-		fetching.Subtract(r)
-	}
 	held := onGrid(&have, s.bound.size)
+	fetching := minus(&s.leased, &held) // what is here of a cell is told with its rest
 	bind := &ddmv1.Bind{Generation: s.bound.tag[:], Size: s.bound.size, Held: catalogue.Runs(&held), Fetching: catalogue.Runs(&fetching)}
 	s.knowsLocked(bind.GetHeld(), have.Bytes())
 	s.link.send(&ddmv1.JoinRequest{Step: &ddmv1.JoinRequest_Bind{Bind: bind}})

@@ -126,7 +126,7 @@ func (s *Scheduler) ramp(src *source) {
 	if v.ripe > 0 && c.perLane >= enoughLane*others.perLane {
 		c.want = max(c.want, others.width)
 	}
-	most := len(src.lanes)
+	most := s.mayOpen(src)
 	if others.most > 0 {
 		most = min(most, others.most)
 	}
@@ -229,7 +229,7 @@ func (s *Scheduler) judgeLanes(src *source) {
 
 // openLane gives work to one more lane, if there may be one.
 func (s *Scheduler) openLane(src *source) bool {
-	if src.width >= len(src.lanes) || s.lanes >= s.cfg.AllLanes {
+	if src.width >= s.mayOpen(src) || s.lanes >= s.cfg.AllLanes {
 		return false
 	}
 	src.width++

@@ -12,7 +12,7 @@ import (
 type lanes struct {
 	s     *schedule.Scheduler
 	now   time.Duration
-	queue [2][]schedule.Assign
+	queue [8][]schedule.Assign
 	begun schedule.AssignmentID // the newest that was answered
 }
 

@@ -38,6 +38,32 @@ func (s *Scheduler) Permit(now time.Duration, set *byterange.Set) {
 	s.fillAll()
 }
 
+// leastLanes is how many lanes a line may have however many others there are.
+const leastLanes = 2
+
+// Among says how many ask the same origins for parts of the same resource, this
+// client included: together they are to open about as many lanes as a client
+// alone would. The line to the origin may be one for all; then more lanes of
+// each bring nothing, and what is on its way to them when a range's end moves
+// down leaves the origin in vain. It is 1 at the beginning.
+func (s *Scheduler) Among(now time.Duration, n int) {
+	s.now = now
+	if n = max(n, 1); n == s.among {
+		return
+	}
+	s.among = n
+	for _, src := range s.order {
+		if most := s.mayOpen(src); !src.memory && src.width > most {
+			s.setWidth(src, most)
+		}
+	}
+}
+
+// mayOpen returns how many lanes a source may have.
+func (s *Scheduler) mayOpen(src *source) int {
+	return min(len(src.lanes), max(leastLanes, len(src.lanes)/max(s.among, 1)))
+}
+
 // permitted reports whether lines may be given all of r.
 func (s *Scheduler) permitted(r byterange.Range) bool {
 	return s.permit == nil || s.permit.Contains(r)

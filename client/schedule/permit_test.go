@@ -221,3 +221,72 @@ func TestHungerStops(t *testing.T) {
 		t.Errorf("hunger for %d although the rest is held", n)
 	}
 }
+
+// TestAmong opens fewer lanes beside others who ask the same origin, and gives up
+// those that are too many when others come.
+func TestAmong(t *testing.T) {
+	t.Parallel()
+	for others, want := range map[int][2]int{0: {4, 4}, 1: {4, 4}, 2: {2, 2}, 8: {2, 2}} {
+		for when, early := range []bool{true, false} {
+			l := &lanes{s: schedule.New(schedule.Config{Size: 1 << 30}, byterange.Set{})}
+			all := runs(byterange.Range{Len: 1 << 30})
+			l.s.Permit(0, &all)
+			if early {
+				l.s.Among(0, others)
+			}
+			l.s.Join(0, schedule.Source{ID: 1, Lanes: 4, Local: true})
+			l.obey()
+			for i := range 120 {
+				if l.tick(); i == 40 && !early {
+					l.s.Among(l.now, others)
+				}
+			}
+			if n := l.s.Status(1).Lanes; n != want[when] {
+				t.Errorf("%d lanes among %d, told early: %v; want %d", n, others, early, want[when])
+			}
+			if err := l.s.Audit(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
+// TestForbid cuts short what runs into bytes that somebody else was given, if
+// those are more than what a cut loses.
+func TestForbid(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ theirs, end int64 }{{64 << 10, 8 * mib}, {256 << 10, 8*mib - 256<<10}, {4 * mib, 4 * mib}} {
+		s := schedule.New(schedule.Config{Size: 8 * mib}, byterange.Set{})
+		s.Permit(0, &byterange.Set{})
+		s.Join(0, schedule.Source{ID: 1, Local: true, Running: mibs(0, 8)})
+		set := runs(byterange.Between(8*mib-tt.theirs, 8*mib))
+		s.Forbid(0, &set)
+		end := int64(8 * mib)
+		for _, a := range s.Actions() {
+			if cut, ok := a.(schedule.Shrink); ok {
+				end = cut.End
+			}
+		}
+		if end != tt.end {
+			t.Errorf("%d bytes are another's: the request ends at %d, want %d", tt.theirs, end, tt.end)
+		}
+	}
+}
+
+// TestNoStealInASwarm leaves a lane's tail to it as long as others bring what is
+// missing for even longer.
+func TestNoStealInASwarm(t *testing.T) {
+	t.Parallel()
+	l := &lanes{s: schedule.New(schedule.Config{Size: 256 * mib}, byterange.Set{})}
+	mine := runs(mibs(0, 24)) // others fetch the rest
+	l.s.Permit(0, &mine)
+	l.s.Among(0, 2)
+	l.s.Join(0, schedule.Source{ID: 1, Lanes: 8, Local: true})
+	l.obey()
+	for l.s.Done() < 24*mib-512<<10 && l.now < time.Minute {
+		l.tick()
+	}
+	if n := l.s.Stats().Steals; n > 0 {
+		t.Errorf("%d tails were stolen although 232 MiB are to come from others", n)
+	}
+}

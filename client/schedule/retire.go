@@ -29,9 +29,12 @@ func (s *Scheduler) Retire(now time.Duration, id SourceID, within time.Duration)
 
 // cut moves an assignment's end down to about an offset ahead of its read
 // pointer and gives the rest back, if that is worth it.
-func (s *Scheduler) cut(a *assignment, to int64) {
+func (s *Scheduler) cut(a *assignment, to int64) { s.cutFrom(a, to, worthACut) }
+
+// cutFrom is cut where so many bytes are worth it.
+func (s *Scheduler) cutFrom(a *assignment, to, worth int64) {
 	to = (to + fineGrid - 1) / fineGrid * fineGrid
-	if a.end-to < worthACut {
+	if a.end-to < worth {
 		return
 	}
 	s.todo.Add(byterange.Between(to, a.end))

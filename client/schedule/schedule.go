@@ -133,6 +133,7 @@ type Scheduler struct {
 	plan         plan
 	ahead        ahead
 	permit       *byterange.Set // what lines may be given; nil: all
+	among        int            // who ask the same origins, this client included; 0: nobody else
 	place        int64          // from where on held bytes are asked for
 	trial        trial
 	orphans      bool // bytes were given back that somebody had begun to bring

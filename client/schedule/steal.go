@@ -9,6 +9,7 @@ import (
 const (
 	worthStealing = 60 * time.Millisecond // what a steal must save at least
 	worthRefusal  = 700 * time.Millisecond
+	worthTwice    = 400 * time.Millisecond // in a swarm
 	stealGrid     = 16 << 10
 	hedgeAfter    = 500 * time.Millisecond
 	paceAfter     = 400 * time.Millisecond // of a request until its own rate counts
@@ -92,11 +93,24 @@ func (s *Scheduler) steal(thief, victim *lane) bool {
 // worth returns what a steal or a copy by a source must save at least. Where an
 // origin allows so many requests and no more, the victim's counts until its
 // connection is closed: the thief's may be refused, and everybody asked to wait.
+// In a swarm each byte is to leave the origin once, and what is on its way behind
+// a cut leaves it in vain: whoever will have brought its part before everything
+// else is here needs no help.
 func (s *Scheduler) worth(thief *source) time.Duration {
-	if s.habits[thief.origin].most > 0 {
+	switch {
+	case thief.memory:
+		return worthStealing
+	case s.habits[thief.origin].most > 0:
 		return worthRefusal
+	case s.among > 1:
+		return worthTwice + s.allIn()
 	}
 	return worthStealing
+}
+
+// allIn returns when everything will be here, if it goes on as it does.
+func (s *Scheduler) allIn() time.Duration {
+	return seconds(float64(s.cfg.Size-s.done.Bytes()) / max(s.rate, minRate))
 }
 
 // inFlight returns how many bytes of a lane may have left the origin without

@@ -51,6 +51,10 @@ func (s *Scheduler) Underway() (set byterange.Set) {
 	return set
 }
 
+// worthOnce is how many bytes that somebody else was given are worth a cut: about
+// as many are on their way behind one, and leave the origin in vain.
+const worthOnce = 128 << 10
+
 // Forbid moves down the ends of what lines are bringing where it runs into a
 // set, as far as that is worth it: somebody else was given those bytes. They
 // are unassigned then; Permit says whether lines may be given them again.
@@ -69,7 +73,7 @@ func (s *Scheduler) Forbid(now time.Duration, set *byterange.Set) {
 				case i > 0:
 					s.cancel(a, false)
 				default:
-					s.cut(a, max(a.at+s.inFlight(l), first.Off))
+					s.cutFrom(a, max(a.at+s.inFlight(l), first.Off), worthOnce)
 				}
 			}
 		}

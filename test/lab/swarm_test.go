@@ -104,17 +104,18 @@ func (m *meterLine) sent(t *testing.T) float64 {
 	return float64(m.c.lab.SharedBytes(t)-m.begun) * m.content
 }
 
-// TestSwarmFigures measures what swarms are asked for, DDM_LAB_ROUNDS times.
+// TestSwarmFigures measures what swarms are asked for, DDM_LAB_ROUNDS times. A
+// part of it: -run 'TestSwarmFigures/./later'.
 func TestSwarmFigures(t *testing.T) {
 	figures(t)
 	var tb table
 	for round := range rounds(t) {
-		t.Run(fmt.Sprintf("round %d, swarms", round+1), func(t *testing.T) {
-			together(t, &tb)
-			apart(t, &tb)
-			ownerKilled(t, &tb)
-			trackerRestarts(t, &tb)
-			later(t, &tb)
+		t.Run(fmt.Sprintf("round %d", round+1), func(t *testing.T) {
+			t.Run("together", func(t *testing.T) { together(t, &tb) })
+			t.Run("apart", func(t *testing.T) { apart(t, &tb) })
+			t.Run("killed", func(t *testing.T) { ownerKilled(t, &tb) })
+			t.Run("restart", func(t *testing.T) { trackerRestarts(t, &tb) })
+			t.Run("later", func(t *testing.T) { later(t, &tb) })
 		})
 	}
 	tb.print(t)
