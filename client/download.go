@@ -40,7 +40,8 @@ type download struct {
 	file       *partfile.File // nil with standard output
 	stream     *ordered       // nil with a file
 	sums       *sums
-	piecesFrom string // who named the job's pieces; "": the user
+	rolling    *rolling // nil: the commit hashes everything
+	piecesFrom string   // who named the job's pieces; "": the user
 	castagnoli *crc32.Table
 
 	outcasts outcasts
@@ -115,7 +116,9 @@ func (c *Client) once(ctx context.Context, job Job, req *request, rep progress.R
 	if err := d.open(ctx, p); err != nil {
 		return true, err
 	}
+	d.roll(life)
 	err = d.fetch(ctx, life, p)
+	d.rolling.stop()
 	if d.file == nil || err == nil {
 		return true, err
 	}

@@ -135,14 +135,22 @@ func (s *sums) digest() string {
 	return digest.Digest{Algorithm: digest.SHA256, Sum: h.Sum(nil)}.String()
 }
 
-// compute hashes a complete file.
-func (s *sums) compute(ctx context.Context, content io.ReaderAt, size int64) error {
-	var list []hash.Hash
+// list returns what the whole content is hashed by.
+func (s *sums) list() (list []hash.Hash) {
 	for _, n := range s.hashes {
-		n.Reset()
 		list = append(list, n.Hash)
 	}
-	if err := hashAll(ctx, content, size, list...); err != nil {
+	return list
+}
+
+// compute hashes a complete file, of which the hashes have seen so many bytes.
+func (s *sums) compute(ctx context.Context, content io.ReaderAt, seen, size int64) error {
+	if seen == 0 {
+		for _, n := range s.hashes {
+			n.Reset()
+		}
+	}
+	if err := hashAll(ctx, content, seen, size, s.list()...); err != nil {
 		return err
 	}
 	return s.verify()

@@ -136,7 +136,8 @@ func (d *download) commit(ctx context.Context, size int64, done progress.Done) e
 			if len(d.sums.writers()) > 0 {
 				d.rep.Progress(progress.Snapshot{Size: size, Bytes: size, ETA: -1, Phase: "checking"})
 			}
-			if err := d.sums.compute(ctx, content, size); err != nil {
+			d.rolling.stop()
+			if err := d.sums.compute(ctx, content, d.rolling.hashed(d.sums.list()), size); err != nil {
 				return err
 			}
 			return d.insist(d.reached())

@@ -87,18 +87,23 @@ func (o *ordered) write(p []byte) error {
 	return nil
 }
 
-// hashAll feeds content to the hashes, in order.
-func hashAll(ctx context.Context, content io.ReaderAt, size int64, hashes ...hash.Hash) error {
+// writers makes one of several hashes.
+func writers(hashes []hash.Hash) io.Writer {
+	list := make([]io.Writer, len(hashes))
+	for i, h := range hashes {
+		list[i] = h
+	}
+	return io.MultiWriter(list...)
+}
+
+// hashAll feeds content to the hashes, in order, from an offset to its end.
+func hashAll(ctx context.Context, content io.ReaderAt, off, size int64, hashes ...hash.Hash) error {
 	if len(hashes) == 0 {
 		return nil
 	}
-	writers := make([]io.Writer, len(hashes))
-	for i, h := range hashes {
-		writers[i] = h
-	}
-	w := io.MultiWriter(writers...)
+	w := writers(hashes)
 	buf := make([]byte, 1<<20)
-	for off := int64(0); off < size; {
+	for off < size {
 		if err := ctx.Err(); err != nil {
 			return err
 		}

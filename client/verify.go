@@ -257,7 +257,7 @@ func (v *verifier) judgeWhole(ctx context.Context, f *finding) error {
 			return err
 		}
 	}
-	if err := hashAll(ctx, watched{v.file, v.passed}, v.size, hashes...); err != nil {
+	if err := hashAll(ctx, watched{v.file, v.passed}, 0, v.size, hashes...); err != nil {
 		return err
 	}
 	for i, d := range v.check.Digests {

@@ -30,6 +30,22 @@ func (s *Scheduler) Waiting(set *byterange.Set) bool {
 	return false
 }
 
+// beginning returns from where on bytes are asked for that memories hold: a place
+// of this client's own, so that clients which begin together do not ask for the
+// same. Where everybody has everything, nobody waits for what this one has: then
+// it begins at the beginning, as whoever reads it and hashes it does.
+func (s *Scheduler) beginning() int64 {
+	if s.scattered() {
+		return s.place
+	}
+	return 0
+}
+
+// scattered reports whether a memory does not hold everything.
+func (s *Scheduler) scattered() bool {
+	return slices.ContainsFunc(s.order, func(src *source) bool { return src.memory && src.held.Bytes() < s.cfg.Size })
+}
+
 // Held tells that a memory holds more, or no more all that it held. What it was
 // asked for of the latter is given to others.
 func (s *Scheduler) Held(now time.Duration, id SourceID, came, gone byterange.Set) {

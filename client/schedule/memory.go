@@ -74,8 +74,8 @@ func (s *Scheduler) orderSize(l *lane) int64 {
 
 // nextHeld returns about size bytes that a memory holds and nobody was given:
 // those first that somebody failed to bring, then those that the plan has it
-// send. If there are none, an idle one gets the next ones behind a place of this
-// client's own, so that clients which begin together do not ask for the same.
+// send. If there are none, an idle one gets the next ones behind where this client
+// begins.
 func (s *Scheduler) nextHeld(l *lane, size int64) (byterange.Range, bool) {
 	src := l.src
 	limit := s.windowEnd()
@@ -95,7 +95,7 @@ func (s *Scheduler) nextHeld(l *lane, size int64) (byterange.Range, bool) {
 			return byterange.Range{}, false
 		}
 	}
-	if r, ok := firstOfBoth(&s.todo, &src.held, s.place); ok {
+	if r, ok := firstOfBoth(&s.todo, &src.held, s.beginning()); ok {
 		return cut(r)
 	}
 	if r, ok := firstOfBoth(&s.todo, &src.held, 0); ok {

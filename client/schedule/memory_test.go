@@ -57,17 +57,28 @@ func TestRarestFirst(t *testing.T) {
 }
 
 // TestSeedsDiffer lets clients with seeds of their own begin at different
-// places, so that they have something for each other.
+// places, so that they have something for each other; at the beginning if nobody
+// who is there lacks anything.
 func TestSeedsDiffer(t *testing.T) {
 	t.Parallel()
-	begin := map[int64]int{}
-	for seed := uint64(1); seed <= 32; seed++ {
-		s := schedule.New(schedule.Config{Size: 1 << 30, Seed: seed * 0x9e3779b97f4a7c15}, byterange.Set{})
-		s.Join(0, schedule.Source{ID: 1, Held: runs(byterange.Range{Len: 1 << 30})})
-		begin[assigned(s)[0].Range.Off]++
-	}
-	if len(begin) < 24 {
-		t.Errorf("32 clients begin at %d places", len(begin))
+	for _, missing := range []bool{true, false} {
+		begin := map[int64]int{}
+		for seed := uint64(1); seed <= 32; seed++ {
+			s := schedule.New(schedule.Config{Size: 1 << 30, Seed: seed * 0x9e3779b97f4a7c15}, byterange.Set{})
+			if missing {
+				s.Join(0, schedule.Source{ID: 1, Memory: true})
+			}
+			s.Join(0, schedule.Source{ID: 2, Held: runs(byterange.Range{Len: 1 << 30})})
+			for _, a := range assigned(s) {
+				if a.Source == 2 {
+					begin[a.Range.Off]++
+					break
+				}
+			}
+		}
+		if missing && len(begin) < 24 || !missing && begin[0] != 32 {
+			t.Errorf("somebody lacks some: %v; 32 clients begin at %d places, %d at the beginning", missing, len(begin), begin[0])
+		}
 	}
 }
 

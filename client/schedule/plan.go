@@ -128,9 +128,10 @@ func (s *Scheduler) heldPieces() []item {
 			off = edge
 		}
 	}
-	look(s.place, limit)
+	from := s.beginning()
+	look(from, limit)
 	back := len(items)
-	look(0, min(s.place, limit))
+	look(0, min(from, limit))
 	return slices.Concat(items[back:], items[:back])
 }
 
@@ -169,10 +170,11 @@ func (s *Scheduler) rarest(items []item) []item {
 		draw    uint64
 	}
 	ranks := make(map[int64]rank, len(items))
+	mine := s.cfg.Window == 0 && s.scattered()
 	for i := range items {
 		it := &items[i]
 		k := rank{holders: it.whole.Len()}
-		if s.cfg.Window == 0 {
+		if mine {
 			k.draw = draw(s.cfg.Seed, uint64(it.number/besideEach))
 		}
 		ranks[it.number] = k

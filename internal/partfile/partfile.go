@@ -191,6 +191,18 @@ func (f *File) Have() byterange.Set {
 	return f.have.Clone()
 }
 
+// Reach returns where the bytes end that are there from off on without a gap, and
+// how often bytes were taken back so far: what was read before the last time may
+// have been others.
+func (f *File) Reach(off int64) (end int64, drops int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if r, ok := f.have.Next(off); ok && r.Off <= off {
+		return r.End(), f.drops
+	}
+	return off, f.drops
+}
+
 // Err returns the failure that ended the File, if there was one.
 func (f *File) Err() error {
 	f.mu.Lock()

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"ddm/client"
+	"ddm/internal/digest"
 	"ddm/internal/errdefs"
 	"ddm/internal/origin/origintest"
 )
@@ -46,6 +47,33 @@ func TestCondemnedReplies(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// TestDigestOfWhatWasTakenBack: the digest of the whole, which is computed while
+// bytes arrive, is that of the bytes that are there in the end.
+func TestDigestOfWhatWasTakenBack(t *testing.T) {
+	f := origintest.NewFile(16*mib, 314)
+	sum := f.SHA256(f.Size)
+	for name, fault := range condemned(f) {
+		t.Run(name, func(t *testing.T) {
+			fault.Skip, fault.Count = 2, 2
+			bubble(t, map[string]origintest.File{"/f.bin": f.With(fault)}, func(w *world) {
+				a := &account{retracted: true}
+				u := w.user(mib, func(o *client.Options) { o.LocalOnly, o.Connections = true, 1 })
+				job := client.Job{
+					URLs:      []string{"http://" + originHost + "/f.bin"},
+					Checksums: []digest.Digest{{Algorithm: digest.SHA256, Sum: sum[:]}},
+				}
+				if err := u.do(job, a); err != nil {
+					w.t.Fatal(err, a.notes)
+				}
+				w.holds("f.bin", f)
+				if n := a.done.Origin; n > 2*f.Size-mib {
+					w.t.Errorf("%d bytes came: all of it was fetched again", n)
+				}
+			})
+		})
 	}
 }
 
