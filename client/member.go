@@ -18,7 +18,7 @@ import (
 //	a tracker is there         what it granted
 //	away for tooLong           what was granted, and by rendezvous with those
 //	                           members whose streams live; all, if none does
-//	nothing came for starving  a little more than that, whoever has it
+//	nothing came for starving  a little more than that, whoever has leased it
 //
 // Who serves nobody (standard output, --no-share) takes from the others and
 // asks for no lease: nobody shall wait for bytes that would come to it alone.
@@ -188,7 +188,7 @@ func (l *loop) starve(now time.Duration) {
 	if m.idle == 0 {
 		m.idle = now
 	}
-	if now-m.idle < starving {
+	if now-max(m.idle, l.lastByte) < starving { // as long as some comes, the others are at it
 		return
 	}
 	m.idle = now

@@ -10,19 +10,25 @@ import (
 type pace struct {
 	bytes, seconds float64
 	last           time.Time
+	idle           time.Duration // without a lease, up to last
 }
 
-// pass lets time go by.
+// pass lets time go by, in which the member had a lease or not.
 func (p *pace) pass(now time.Time, busy bool) {
-	switch d := now.Sub(p.last); {
-	case p.last.IsZero() || busy && d <= 0:
-		p.last = now
+	d := now.Sub(p.last)
+	switch {
+	case p.last.IsZero():
+	case d <= 0:
+		return
 	case busy:
-		p.last = now
+		p.idle = 0
 		p.fade(d)
-	case d > forget:
-		*p = pace{}
+	default:
+		if p.idle += d; p.idle > forget {
+			*p = pace{}
+		}
 	}
+	p.last = now
 }
 
 func (p *pace) fade(d time.Duration) {

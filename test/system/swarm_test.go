@@ -3,6 +3,7 @@ package system_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -272,4 +273,27 @@ func (s *swarmer) leftovers() (list []string) {
 	}
 	slices.Sort(list)
 	return list
+}
+
+// TestSwarmOfSmallFiles is about files that are through before anybody's rate is
+// known, over a line on which who has nothing to fetch waits for seconds.
+func TestSwarmOfSmallFiles(t *testing.T) {
+	for _, size := range []int64{mib, 2 * mib, 4 * mib, 8 * mib, 16 * mib} {
+		t.Run(fmt.Sprint(size/mib, " MiB"), func(t *testing.T) {
+			f := origintest.NewFile(size, 1)
+			bubble(t, map[string]origintest.File{"/f.bin": f}, func(w *world) {
+				w.tracker()
+				list := w.swarmers(4, 0)
+				shared(list, 2e6)
+				w.all(list)
+				for _, s := range list {
+					s.same(f)
+				}
+				most := 1.03 + 256<<10/float64(size) // one cell that was fetched when its end was given to somebody else
+				if n := w.copies(f); n > most {
+					w.t.Errorf("%.3f copies left the origin, want %.3f at most", n, most)
+				}
+			})
+		})
+	}
 }
