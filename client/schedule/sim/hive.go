@@ -3,7 +3,6 @@ package sim
 import (
 	"fmt"
 	"slices"
-	"time"
 
 	"ddm/client/schedule"
 	"ddm/internal/byterange"
@@ -23,6 +22,7 @@ type path struct {
 func (h *hive) carry() {
 	paths := h.paths()
 	sending, receiving, asking := map[*bee]int{}, map[*bee]int{}, 0
+	defer func() { h.asking = asking }()
 	for _, p := range paths {
 		if p.from == nil {
 			asking++
@@ -98,6 +98,7 @@ func (h *hive) deliver(p path, n float64) {
 			h.tell(p, r)
 		}
 		if q := b.queues[p.src][p.lane]; len(q) > 0 && q[0] == r && r.at >= r.rng.End() {
+			h.waste(p.src, r)
 			h.pop(b, p.src, p.lane, 0)
 			b.sched.Ended(h.now, r.id, schedule.OK, 0)
 		}
@@ -125,6 +126,16 @@ func (h *hive) tell(p path, r *request) {
 	b.sched.Received(h.now, r.id, got)
 }
 
+// waste counts what had left the origin for a request when it was cut.
+func (h *hive) waste(src schedule.SourceID, r *request) {
+	if src != lineID || !r.started || r.behind == 0 {
+		return
+	}
+	n := min(r.behind, int64(h.Origin*onItsWay.Seconds()/float64(max(h.asking, 1))))
+	h.result.FromOrigin += n
+	h.result.Wasted += n
+}
+
 func (h *hive) pop(b *bee, src schedule.SourceID, lane, i int) {
 	q := slices.Delete(b.queues[src][lane], i, i+1)
 	b.queues[src][lane] = q
@@ -148,11 +159,15 @@ func (h *hive) obey(b *bee) {
 		case schedule.Shrink:
 			if lane, i := b.find(a.Source, a.ID); i >= 0 {
 				r := b.queues[a.Source][lane][i]
+				r.behind += r.rng.End() - max(a.End, r.at)
 				r.rng = byterange.Between(r.rng.Off, max(a.End, r.at))
 			}
 		case schedule.Cancel:
 			if lane, i := b.find(a.Source, a.ID); i >= 0 {
-				h.tell(path{b, b.who[a.Source], a.Source, lane, nil}, b.queues[a.Source][lane][i])
+				r := b.queues[a.Source][lane][i]
+				h.tell(path{b, b.who[a.Source], a.Source, lane, nil}, r)
+				r.behind += r.rng.End() - r.at
+				h.waste(a.Source, r)
 				h.pop(b, a.Source, lane, i)
 				b.sched.Ended(h.now, a.ID, schedule.Failed, 0)
 			}
@@ -192,140 +207,4 @@ func (b *bee) find(src schedule.SourceID, id schedule.AssignmentID) (lane, i int
 		}
 	}
 	return 0, -1
-}
-
-// leases stand for the tracker: who holds, who fetches, who waits. Grants are
-// the lowest free bytes, less and less towards the end.
-type leases struct {
-	size   int64
-	held   map[int]*byterange.Set
-	leased map[int]*byterange.Set
-	fresh  map[int]time.Duration // when something came of a member's leases
-	wants  map[int]int64
-	insist map[int]byterange.Set
-}
-
-func newLeases(size int64) *leases {
-	return &leases{
-		size: size, held: map[int]*byterange.Set{}, leased: map[int]*byterange.Set{},
-		fresh: map[int]time.Duration{}, wants: map[int]int64{}, insist: map[int]byterange.Set{},
-	}
-}
-
-const leaseGrid = 1 << 20
-
-func (t *leases) knows(m int) bool { return t.held[m] != nil }
-
-func (t *leases) leave(m int) {
-	delete(t.held, m)
-	delete(t.leased, m)
-	delete(t.wants, m)
-	delete(t.insist, m)
-}
-
-func (t *leases) report(now time.Duration, m int, came *byterange.Set) {
-	if t.held[m] == nil {
-		t.held[m], t.leased[m] = &byterange.Set{}, &byterange.Set{}
-	}
-	for r := range came.All() {
-		t.held[m].Add(r)
-		if t.leased[m].Subtract(r) > 0 {
-			t.fresh[m] = now
-		}
-	}
-}
-
-// claim gives a member again what it was fetching, unless somebody else is.
-func (t *leases) claim(now time.Duration, m int, what, but *byterange.Set) {
-	free := t.free(true)
-	for r := range what.All() {
-		for part := range but.Missing(r) {
-			for off := part.Off; off < part.End(); {
-				run, ok := free.Next(off)
-				if run = run.Intersect(part); !ok || run.Empty() {
-					break
-				}
-				t.leased[m].Add(run)
-				off = run.End()
-			}
-		}
-	}
-	t.fresh[m] = now
-}
-
-func (t *leases) want(m int, bytes int64, insist byterange.Set) {
-	t.wants[m], t.insist[m] = bytes, insist
-}
-
-// free returns what nobody fetches, and, unless held is asked for too, holds.
-func (t *leases) free(held bool) byterange.Set {
-	var free byterange.Set
-	free.Add(byterange.Range{Len: t.size})
-	for _, l := range t.leased {
-		for r := range l.All() {
-			free.Subtract(r)
-		}
-	}
-	if held {
-		return free
-	}
-	for _, l := range t.held {
-		for r := range l.All() {
-			free.Subtract(r)
-		}
-	}
-	return free
-}
-
-// grant returns what a member is given now.
-func (t *leases) grant(now time.Duration, m int) (got byterange.Set) {
-	insist := t.insist[m]
-	if t.held[m] == nil || t.wants[m] == 0 && insist.Len() == 0 {
-		return got
-	}
-	free := t.free(true)
-	for r := range insist.All() {
-		for off := r.Off; off < r.End(); {
-			run, ok := free.Next(off)
-			if run = run.Intersect(r); !ok || run.Empty() {
-				break
-			}
-			got.Add(run)
-			off = run.End()
-		}
-	}
-	active := 0
-	for i := range t.held {
-		if t.wants[i] > 0 || t.leased[i].Len() > 0 {
-			active++
-		}
-	}
-	free = t.free(false)
-	n := min(t.wants[m], max(free.Bytes()/int64(2*max(active, 1)), leaseGrid))
-	for n > 0 {
-		run, ok := free.Next(0)
-		if !ok {
-			break
-		}
-		end := min(run.End(), max((run.Off+n)/leaseGrid, run.Off/leaseGrid+1)*leaseGrid)
-		part := byterange.Between(run.Off, end)
-		got.Add(part)
-		free.Subtract(part)
-		n -= part.Len
-	}
-	for r := range got.All() {
-		t.leased[m].Add(r)
-	}
-	if got.Len() > 0 {
-		t.fresh[m], t.wants[m] = now, 0
-	}
-	return got
-}
-
-// expire ends a member's leases if nothing came of them.
-func (t *leases) expire(now time.Duration, m int) (over byterange.Set) {
-	if l := t.leased[m]; l != nil && l.Len() > 0 && now-t.fresh[m] > leaseTerm {
-		over, *l = *l, byterange.Set{}
-	}
-	return over
 }

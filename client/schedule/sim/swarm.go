@@ -9,11 +9,11 @@ import (
 )
 
 // Swarm is one resource that several clients download, each with a scheduler of
-// its own. They share the origin's line, send each other what they hold, and a
-// tracker leases each byte of the origin to one of them.
+// its own. They share the origin's line, send each other what they hold, and the
+// tracker's table leases each byte of the origin to one of them.
 //
-//	leases <--Hunger, Unheld-- scheduler --Assign--> the one line
-//	   '--------Permit-------->    |  ^ '----------> members: a LAN
+//	originlease <--Hunger, Unheld-- scheduler --Assign--> the one line
+//	   '------Permit, Forbid---->    |  ^ '----------> members: a LAN
 //	                               v  '--Held--- what they came to hold
 type Swarm struct {
 	Size    int64
@@ -43,7 +43,8 @@ type Outage struct{ From, To time.Duration }
 type SwarmResult struct {
 	Done       []time.Duration // per member, since the beginning; 0: it died or wants nothing
 	Last       time.Duration
-	FromOrigin int64
+	FromOrigin int64   // that left it
+	Wasted     int64   // of them, those that were on their way behind a cut
 	Duplicate  int64   // bytes that a member received twice, of all members
 	ByOrigin   []int64 // what each brought from the origin
 }
@@ -54,7 +55,8 @@ const (
 	originDelay = 20 * time.Millisecond
 	memberDelay = time.Millisecond
 	leaseTerm   = 6 * time.Second
-	deafFor     = time.Second // without the tracker until a member goes on by itself
+	onItsWay    = 60 * time.Millisecond // of the line's rate
+	deafFor     = time.Second           // without the tracker until a member goes on by itself
 	lineID      = schedule.SourceID(1)
 )
 
@@ -65,30 +67,35 @@ type hive struct {
 	members []*bee
 	leases  *leases
 	result  SwarmResult
+	asking  int   // requests that the origin answers at a time
 	broken  error // an order that must not be
 }
 
 // bee is a member that joined.
 type bee struct {
 	Member
-	index  int
-	here   bool
-	silent bool // dead, and nobody knows
-	sched  *schedule.Scheduler
-	have   byterange.Set
-	news   byterange.Set // that nobody was told yet
-	permit byterange.Set
-	alone  bool // it gave up on the tracker
-	queues map[schedule.SourceID]map[int][]*request
-	who    map[schedule.SourceID]*bee // nil: the line
-	ids    map[*bee]schedule.SourceID
-	nextID schedule.SourceID
-	done   time.Duration
+	index    int
+	here     bool
+	silent   bool // dead, and nobody knows
+	sched    *schedule.Scheduler
+	have     byterange.Set
+	news     byterange.Set // that nobody was told yet
+	permit   byterange.Set
+	told     byterange.Set // what the tracker knows that it has
+	asked    int64         // as the client's member has it
+	insisted byterange.Set
+	alone    bool // it gave up on the tracker
+	queues   map[schedule.SourceID]map[int][]*request
+	who      map[schedule.SourceID]*bee // nil: the line
+	ids      map[*bee]schedule.SourceID
+	nextID   schedule.SourceID
+	done     time.Duration
 }
 
 // RunSwarm lets everybody finish.
 func RunSwarm(sw Swarm) (SwarmResult, error) {
-	h := &hive{Swarm: sw, leases: newLeases(sw.Size)}
+	h := &hive{Swarm: sw}
+	h.leases = newLeases(h)
 	if h.Lanes == 0 {
 		h.Lanes = 4
 	}
@@ -135,7 +142,7 @@ func (h *hive) over() (bool, error) {
 			b.done = h.now + swarmStep
 			h.result.Done[b.index], h.result.Last = b.done, b.done
 			h.result.Duplicate += b.sched.Stats().Duplicate
-			h.leases.want(b.index, 0, byterange.Set{})
+			h.leases.table.Want(h.leases.clock(), lease(b), 0, &byterange.Set{})
 			continue
 		}
 		missing++
@@ -159,7 +166,7 @@ func (h *hive) out() bool {
 func (h *hive) comeAndGo() {
 	for _, o := range h.Outages {
 		if h.now >= o.From && h.now < o.From+swarmStep {
-			h.leases = newLeases(h.Size)
+			h.leases = newLeases(h)
 		}
 	}
 	for _, b := range h.members {
@@ -213,13 +220,17 @@ func (h *hive) meet(b, o *bee) {
 	b.nextID++
 	b.who[b.nextID], b.ids[o], b.queues[b.nextID] = o, b.nextID, map[int][]*request{}
 	b.sched.Join(h.now, schedule.Source{ID: b.nextID, Memory: true, Held: o.have.Clone()})
+	b.sched.Among(h.now, len(b.ids)+1)
 	h.obey(b)
+	if len(b.ids) == 1 && !h.out() && h.leases.knows(b) {
+		h.leases.release(b)
+	}
 }
 
 // leave takes a member off, as all learn at once.
 func (h *hive) leave(b *bee) {
 	b.here = false
-	h.leases.leave(b.index)
+	h.leases.leave(b)
 	for _, o := range h.members {
 		if id, ok := o.ids[b]; ok && o.here {
 			delete(o.ids, b)
@@ -244,9 +255,6 @@ func (h *hive) spread() {
 				h.obey(o)
 			}
 		}
-		if !h.out() {
-			h.leases.report(h.now, b.index, &came)
-		}
 	}
 }
 
@@ -269,26 +277,21 @@ func (h *hive) tick() error {
 		return nil
 	}
 	for _, b := range h.members {
-		took := h.leases.expire(h.now, b.index)
-		if took.Len() == 0 || !b.here || b.silent {
-			continue
-		}
-		for r := range took.All() {
-			b.permit.Subtract(r)
-		}
-		b.sched.Permit(h.now, &b.permit)
-		h.obey(b)
-	}
-	for _, b := range h.members {
-		if got := h.leases.grant(h.now, b.index); got.Len() > 0 && b.here && !b.silent {
-			for r := range got.All() {
-				b.permit.Add(r)
-			}
-			b.sched.Permit(h.now, &b.permit)
-			h.obey(b)
+		if b.here && !b.silent && (b.Seeds || b.done > 0) {
+			h.keep(b)
 		}
 	}
+	h.leases.turn()
 	return nil
+}
+
+// keep tells the tracker of one that only holds.
+func (h *hive) keep(b *bee) {
+	if h.leases.knows(b) {
+		h.leases.report(b)
+	} else {
+		h.leases.bind(b)
+	}
 }
 
 // ask tells the tracker what a member could use. One that waited too long for a
@@ -303,15 +306,15 @@ func (h *hive) ask(b *bee) {
 		b.alone = true
 		b.sched.Permit(h.now, nil)
 		h.obey(b)
-	case !away && b.alone, !away && !h.leases.knows(b.index):
+	case !away && b.alone, !away && !h.leases.knows(b):
 		b.alone = false
-		h.leases.report(h.now, b.index, &b.have)
-		h.leases.claim(h.now, b.index, &b.permit, &b.have)
+		h.leases.bind(b)
 		b.sched.Permit(h.now, &b.permit)
 		h.obey(b)
 	}
 	if !away {
-		h.leases.want(b.index, b.sched.Hunger(h.now), b.sched.Unheld(h.now))
+		h.leases.report(b)
+		h.leases.want(b)
 	}
 }
 

@@ -66,10 +66,11 @@ type request struct {
 	cap     float64 // of this connection; 0: the line's
 	why     schedule.Why
 
-	seen bool          // by the origin
-	cut  bool          // its end moved down since
-	late time.Duration // that its reply comes after others' would
-	slow float64       // if it crawls: bytes that came with the reply; 0: it does not
+	seen   bool          // by the origin
+	cut    bool          // its end moved down since
+	late   time.Duration // that its reply comes after others' would
+	slow   float64       // if it crawls: bytes that came with the reply; 0: it does not
+	behind int64         // bytes that it was to bring, and was told not to
 }
 
 func newWorld(sc Scenario) *world {
