@@ -26,6 +26,8 @@ import (
 // is mended but one honest source, which may be the own line or a peer. Every
 // download must end soon after that, with the bytes of one generation.
 //
+// Each 24th seed has a swarm besides (chaosSwarm).
+//
 // What happens is repeated by a seed, how goroutines interleave is not.
 func TestChaos(t *testing.T) {
 	t.Parallel()
@@ -34,6 +36,11 @@ func TestChaos(t *testing.T) {
 		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
 			bubble(t, nil, func(w *world) { newChaos(w, uint64(seed)).run() })
 		})
+		if seed%swarmEvery == 0 {
+			t.Run(fmt.Sprint("swarm, seed=", seed), func(t *testing.T) {
+				bubble(t, nil, func(w *world) { newChaosSwarm(w, uint64(seed)).run() })
+			})
+		}
 	}
 }
 
