@@ -42,7 +42,7 @@ type bug struct {
 }
 
 func bugs() []bug {
-	return slices.Concat(originBugs(), diskBugs(), swarmBugs(), serviceBugs(), flowBugs(), evidenceBugs(), storeBugs())
+	return slices.Concat(originBugs(), diskBugs(), swarmBugs(), serviceBugs(), flowBugs(), evidenceBugs(), storeBugs(), leaseBugs())
 }
 
 // apply returns the file's text with the bug in it.
