@@ -191,8 +191,8 @@ func (l *loop) unfinished() bool {
 
 func (l *loop) tick() error {
 	now := l.now()
-	if l.blocked(now) {
-		l.sched.Blocked(now)
+	if ids := l.blocked(now); len(ids) > 0 {
+		l.sched.Blocked(now, ids...)
 		l.lastByte = now
 	}
 	for _, in := range l.table.intakes() {
@@ -229,16 +229,28 @@ func (l *loop) tick() error {
 // machine slept.
 const asleepAfter = 10 * tickEvery
 
-// blocked reports whether it is us who hold up a source: by a slow disk or
+// blocked returns the sources that we hold up ourselves: by a slow disk or
 // reader, by a limit, or because we were asleep.
-func (l *loop) blocked(now time.Duration) bool {
+func (l *loop) blocked(now time.Duration) (ids []schedule.SourceID) {
 	since := now - l.lookedAt
 	l.lookedAt = now
-	ours := since > asleepAfter
-	for _, in := range l.table.intakes() {
-		ours = in.writing(now) > since*9/10 || ours // every one is to be asked
+	asleep := since > asleepAfter
+	busy := make(map[*intake]bool) // a peer's lines share one, which is to be asked once
+	for _, r := range l.table.order {
+		if !r.here {
+			continue
+		}
+		in := r.intake()
+		ours, asked := busy[in]
+		if !asked {
+			ours = in.writing(now) > since*9/10 || asleep
+			busy[in] = ours
+		}
+		if ours {
+			ids = append(ids, r.id)
+		}
 	}
-	return ours
+	return ids
 }
 
 // hopeless returns why going on makes no sense, or nil.

@@ -359,12 +359,15 @@ func (s *Scheduler) Lost(now time.Duration, r byterange.Range) {
 	s.fillAll()
 }
 
-// Blocked tells that the receiver itself could not take bytes (a slow disk):
-// nobody's silence until now counts as a stall.
-func (s *Scheduler) Blocked(now time.Duration) {
+// Blocked tells that the receiver itself could not take what some sources
+// brought (a slow disk): their silence until now counts as no stall. Who had
+// nothing to be taken is as silent as it seems.
+func (s *Scheduler) Blocked(now time.Duration, ids ...SourceID) {
 	s.now, s.blocked = now, now
 	for _, a := range s.live {
-		a.lastByte, a.src.lastByte = now, now
+		if slices.Contains(ids, a.src.id) {
+			a.lastByte, a.src.lastByte = now, now
+		}
 	}
 }
 
