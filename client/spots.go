@@ -241,6 +241,9 @@ func (e spotted) handle(l *loop) error {
 			return err
 		}
 	}
+	if s.lender != nil {
+		l.look() // at once: what is lent is missed elsewhere
+	}
 	return nil
 }
 

@@ -103,7 +103,7 @@ func (s *Scheduler) ramp(src *source) {
 	c.perLane = max(c.perLane, v.fastest)
 	if v.judged > 1 && v.rate < enoughLane*c.perLane*float64(v.judged) {
 		if c.doubt == 0 {
-			c.doubt = s.now
+			c.doubt, c.want = s.now, src.width
 		}
 		if s.now-c.doubt >= tickLength { // what a pause of ours kept back was told since
 			before := src.width
@@ -111,7 +111,7 @@ func (s *Scheduler) ramp(src *source) {
 			c.settle(s.now, triedAgain)
 			if s.permit == nil { // in a swarm it may be the others who have the origin's rest
 				c.next = s.now + secondLook
-				c.trial = max(1, before-src.width) // if a busy machine was to blame, all of them pay
+				c.trial = max(1, min(before-src.width, 2*src.width)) // they pay if a busy machine was to blame
 			}
 		}
 		return
