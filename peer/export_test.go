@@ -6,5 +6,6 @@ var (
 	CheckOpen   = checkOpen
 	CheckAssign = checkAssign
 	CheckMirror = checkMirror
+	CheckPush   = checkPush
 	PublicURL   = publicURL
 )

@@ -10,6 +10,7 @@
 //	                                           `--> offer.Shelf
 //	                                                                  |
 //	                                                      policy, judged at each dial
+//	pusher --Push--> Receiver --path--> shares.Files --> offer.Shelf
 //
 // Everything that a client sends is checked by the pure functions of order.go
 // before it has any effect, and everything that it can hold has a bound.
@@ -54,24 +55,26 @@ const drainGrace = 10 * time.Second
 // Config says how a peer is run. The zero value of a field means what its
 // comment says.
 type Config struct {
-	Trackers       []string         // host:port; none: serve, and register nowhere
-	Listen         string           // where clients connect; "": :7430
-	HTTP           string           // metrics and health; "": not served
-	Advertise      string           // host:port for clients; "": the listening port, the tracker completes the host
-	Name           string           // for people; "": the host's name
-	StateDir       string           // keeps the peer's id and its quotas; "": a new id for each run, no quotas
-	Lines          []lines.Spec     // to fetch by; none: the system's choice
-	Allow          []origin.Allowed // origins that are not public and may be fetched from all the same
-	LimitRate      int64            // bytes per second of all lines together; 0: none
-	MaxAssignments int              // that run at once, over all clients; 0: 256
-	NoLines        bool             // lend none: give only what is in Store or on Shelf
-	Store          *store.Store     // what was fetched, for the next who wants it; the caller's; nil: nothing is kept
-	Shelf          *offer.Shelf     // what this process has besides; the caller's; nil: nothing
-	Share          []string         // files and folders to offer by their digests, without any origin
-	MaxConns       int              // of clients; more are closed at once, or more than 64 of one address; 0, or more: 1,024
-	Grace          time.Duration    // for running assignments at the end; 0: 10 s
-	Version        string           // for people and logs
-	Log            hclog.Logger     // nil: discards
+	Trackers       []string                // host:port; none: serve, and register nowhere
+	Listen         string                  // where clients connect; "": :7430
+	HTTP           string                  // metrics and health; "": not served
+	Advertise      string                  // host:port for clients; "": the listening port, the tracker completes the host
+	Name           string                  // for people; "": the host's name
+	StateDir       string                  // keeps the peer's id and its quotas; "": a new id for each run, no quotas
+	Lines          []lines.Spec            // to fetch by; none: the system's choice
+	Allow          []origin.Allowed        // origins that are not public and may be fetched from all the same
+	LimitRate      int64                   // bytes per second of all lines together; 0: none
+	MaxAssignments int                     // that run at once, over all clients; 0: 256
+	NoLines        bool                    // lend none: give only what is in Store or on Shelf
+	Store          *store.Store            // what was fetched, for the next who wants it; the caller's; nil: nothing is kept
+	Shelf          *offer.Shelf            // what this process has besides; the caller's; nil: nothing
+	Share          []string                // files and folders to offer by their digests, without any origin
+	Hashing        func(done, total int64) // told how far the hashing of a file of Share is; must not block; nil: not told
+	Receiver       Receiver                // keeps files that others push, which are offered then; nil: none are taken
+	MaxConns       int                     // of clients; more are closed at once, or more than 64 of one address; 0, or more: 1,024
+	Grace          time.Duration           // for running assignments at the end; 0: 10 s
+	Version        string                  // for people and logs
+	Log            hclog.Logger            // nil: discards
 
 	// For tests and labs; nil: the real network.
 	Listener    net.Listener                                             // in place of Listen
@@ -150,12 +153,12 @@ func New(cfg Config) (_ *Server, err error) {
 			return nil, err
 		}
 	}
-	if len(cfg.Share) > 0 {
+	if len(cfg.Share) > 0 || cfg.Receiver != nil {
 		if cfg.Shelf == nil {
 			s.shelf = offer.NewShelf()
 			cfg.Shelf = s.shelf
 		}
-		s.files = shares.New(shares.Config{Paths: cfg.Share, Shelf: cfg.Shelf, Log: s.log.Named("shares")})
+		s.files = shares.New(shares.Config{Paths: cfg.Share, Shelf: cfg.Shelf, Hashing: cfg.Hashing, Log: s.log.Named("shares")})
 	}
 	adm := newAdmission(cfg.MaxAssignments)
 	s.service = &service{
@@ -246,6 +249,7 @@ func (s *Server) Run(ctx context.Context) error {
 		guard := rpc.NewGuard(rpc.Limits{PerAddress: maxConnsPerAddress, Total: s.cfg.MaxConns, Streams: streamsPerAddress}, s.log)
 		srv := rpc.NewServer(rpc.Options{Role: rpc.Bulk, Log: s.log, Guard: guard})
 		ddmv1.RegisterPeerServiceServer(srv, s.service)
+		ddmv1.RegisterPushServiceServer(srv, newPushService(s.service, s.cfg.Receiver, s.files))
 		return rpc.Serve(serving, srv, guard.Listen(s.lis), s.cfg.Grace)
 	})
 	if s.files != nil {
@@ -285,7 +289,8 @@ func (s *Server) readyFields() []any {
 	return append(fields, "id", s.id, "lines", len(s.service.lines.Lines()))
 }
 
-// Shared is what Config.Share brought on offer; nil: it names nothing.
+// Shared is what Config.Share and the Receiver brought on offer; nil: there are
+// neither.
 func (s *Server) Shared() *shares.Files { return s.files }
 
 // ready is the answer to /readyz.
@@ -302,7 +307,7 @@ func (s *service) ready() error {
 // for that if there is no tracker. Shared files are told beside it.
 func (s *Server) keepRegistered(ctx context.Context) {
 	info := &ddmv1.PeerInfo{
-		Id: s.id, Name: nameOr(s.cfg.Name), Address: s.advertised(), Version: s.cfg.Version,
+		Id: s.id, Name: nameOr(s.cfg.Name), Address: s.Advertised(), Version: s.cfg.Version,
 		BootId: rand.Text(),
 	}
 	var wg sync.WaitGroup
@@ -330,8 +335,9 @@ func (s *Server) keepRegistered(ctx context.Context) {
 	wg.Wait()
 }
 
-// advertised is the address for the trackers.
-func (s *Server) advertised() string {
+// Advertised is the address that trackers are told: without a host if they are to
+// complete it.
+func (s *Server) Advertised() string {
 	if s.cfg.Advertise != "" {
 		return s.cfg.Advertise
 	}

@@ -42,7 +42,7 @@ func run(ctx context.Context, std command.Std) int {
 		return status
 	}
 	verb, args := "get", loaded.Args
-	if len(args) > 0 && slices.Contains([]string{"get", "peers", "plan", "verify", "share", "ls"}, args[0]) {
+	if len(args) > 0 && slices.Contains([]string{"get", "peers", "plan", "verify", "share", "ls", "push"}, args[0]) {
 		verb, args = args[0], args[1:]
 	}
 	if err := inapplicable(s.program, verb, loaded.Flags); err != nil {
@@ -59,6 +59,8 @@ func run(ctx context.Context, std command.Std) int {
 		return s.share(ctx, args)
 	case "ls":
 		return s.ls(ctx, args)
+	case "push":
+		return s.push(ctx, args)
 	}
 	return s.get(ctx, args)
 }
@@ -115,11 +117,14 @@ func (s *session) open(share *client.Sharing) (*client.Client, error) {
 
 // inapplicable names the flags that mean nothing to a verb.
 func inapplicable(program *config.Program, verb string, flags []string) error {
-	own := []string{"metalink", "against", "samples", "mend"}
+	own := []string{"metalink", "against", "samples", "mend", "peer"}
 	applies := func(name string) bool { return !slices.Contains(own, name) }
 	switch verb {
 	case "share":
 		own = []string{"tracker", "json", "quiet", "share-listen"}
+		applies = func(name string) bool { return slices.Contains(own, name) }
+	case "push":
+		own = []string{"tracker", "json", "quiet", "peer", "share-listen", "connect-timeout", "timeout"}
 		applies = func(name string) bool { return slices.Contains(own, name) }
 	case "peers", "ls":
 		own = []string{"tracker", "json", "quiet", "connect-timeout", "timeout"}
@@ -130,7 +135,7 @@ func inapplicable(program *config.Program, verb string, flags []string) error {
 	case "verify":
 		others := []string{
 			"output", "dir", "input-file", "jobs", "mirror", "no-origin-digest", "require-identity", "quorum", "no-metalink", "digest", "overwrite",
-			"dry-run", "tracker", "no-local", "local-only", "timeline", "no-share", "share-for", "share-listen",
+			"dry-run", "tracker", "no-local", "local-only", "timeline", "no-share", "share-for", "share-listen", "peer",
 		}
 		applies = func(name string) bool { return !slices.Contains(others, name) }
 	}

@@ -60,7 +60,11 @@ func run(ctx context.Context, std command.Std) int {
 	if memory != nil {
 		defer func() { _ = memory.Close() }() // it lost nothing that it had
 	}
-	server, err := peer.New(peer.Config{
+	received, err := openReceiving(cfg, log)
+	if err != nil {
+		return command.Failed(std, program.Name, err)
+	}
+	peering := peer.Config{
 		Trackers:       cfg.Trackers,
 		Listen:         cfg.Listen,
 		HTTP:           cfg.HTTP,
@@ -76,11 +80,16 @@ func run(ctx context.Context, std command.Std) int {
 		Share:          cfg.Share,
 		Version:        command.Version(version),
 		Log:            log,
-	})
+	}
+	received.into(&peering)
+	server, err := peer.New(peering)
 	if err != nil {
 		return command.Failed(std, program.Name, err)
 	}
-	if err := server.Run(ctx); err != nil {
+	received.by(server)
+	err = server.Run(ctx)
+	received.close()
+	if err != nil {
 		return command.Failed(std, program.Name, err)
 	}
 	return command.StatusOK

@@ -42,6 +42,8 @@ func TestEnds(t *testing.T) {
 		{"empty store, verified", []string{"store", "verify", "--state-dir", t.TempDir()}, nil, 0, []string{"0 pieces are as they were, 0 were not"}, nil},
 		{"empty store, pruned", []string{"store", "prune", "--state-dir", t.TempDir()}, nil, 0, []string{"0 B went, 0 B are left"}, nil},
 		{"empty store, cleared", []string{"store", "clear", "--state-dir", t.TempDir()}, nil, 0, []string{"0 B went"}, nil},
+		{"limit of nothing", []string{"--receive-limit", "1GiB"}, nil, 28, nil, []string{"--receive-limit: nothing is taken without a folder"}},
+		{"no folder", []string{"--receive", file + "/in", "--http=off", "--listen=127.0.0.1:0"}, nil, 1, nil, []string{"--receive", file}},
 		{"argument", []string{"start"}, nil, 28, nil, []string{`peerd: "start" is not understood: there are flags only`}},
 		{"missing file", []string{"--config=/nonexistent/t.toml"}, nil, 28, nil, []string{"/nonexistent/t.toml: no such file"}},
 		{"address in use", []string{"--listen", busy.Addr().String(), "--http=off"}, nil, 1, nil, []string{"address already in use", "another program listens there"}},

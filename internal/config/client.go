@@ -1,6 +1,9 @@
 package config
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // Client holds the settings of ddm-client.
 type Client struct {
@@ -38,6 +41,7 @@ type Client struct {
 	NoShare     bool
 	ShareFor    time.Duration // what is finished is given for so long
 	ShareListen string        // "[HOST]:PORT"
+	Peers       []string      // who is to get a copy, by name or id; none: all
 
 	Headers     []string // "Name: value"
 	UserAgent   string   // "": the program's own
@@ -56,6 +60,13 @@ type Client struct {
 	Quiet    bool
 	JSON     bool
 	Timeline string // file for a picture of the download; "": none
+}
+
+func receiverName(s string) (string, error) {
+	if s == "" {
+		return "", errors.New("a peer must be named")
+	}
+	return s, nil
 }
 
 // longestShare is how long a program waits for others at most.
@@ -77,6 +88,7 @@ func ClientProgram(c *Client) *Program {
 			"[get] [flags] URL...", "peers [--json] [flags]", "plan [--json] [flags] URL",
 			"verify --checksum|--metalink|--against WHAT [--mend] [flags] FILE",
 			"share [flags] PATH...", "ls [--json] [flags]", "[get] [flags] ddm:NAME|sha256:HEX",
+			"push [--peer NAME]... [flags] FILE...",
 		},
 		About:    "ddm-client downloads files by all the lines of its LAN at once.",
 		Settings: append(settings, c.Common.settings("warn")...),
@@ -241,6 +253,11 @@ func (c *Client) sourceSettings() []Setting {
 			Name: "no-share", Group: sourceGroup,
 			Help:  "do not give other clients what is here already of a public download",
 			value: toggle(&c.NoShare),
+		},
+		{
+			Name: "peer", Arg: "NAME", Group: sourceGroup, Scope: FlagOnly,
+			Help:  "with push: who is to get a copy, by name or id; everybody if none is named",
+			value: list(&c.Peers, nil, ",", receiverName),
 		},
 		{
 			Name: "share-for", Arg: "TIME", Group: sourceGroup,

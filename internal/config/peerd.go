@@ -23,6 +23,8 @@ type Peerd struct {
 	LimitRate      int64    // bytes per second of all lines together; 0: none
 	MaxAssignments int      // at once
 	Share          []string // files and folders to offer
+	Receive        string   // folder for what others push; "": nothing is taken
+	ReceiveLimit   int64    // bytes of one such file; 0: no limit
 	StoreSize      int64    // bytes kept of what was fetched; 0: nothing; negative: by the free disk
 }
 
@@ -85,6 +87,15 @@ func PeerdProgram(p *Peerd) *Program {
 		Help:  "file or folder to offer to the LAN by what it hashes to, watched for changes; see ddm-client ls",
 		value: list(&p.Share, nil, ",", sharedPath),
 	})
+	settings = append(settings, Setting{
+		Name: "receive", Arg: "DIR", Group: sourceGroup,
+		Help:  "folder for files that others push to this machine, which are offered to the LAN then; nothing is taken without it",
+		value: text(&p.Receive, "", nil),
+	}, Setting{
+		Name: "receive-limit", Arg: "SIZE", Group: sourceGroup,
+		Help:  "largest file that is taken, such as 20GiB; 0 is no limit",
+		value: size(&p.ReceiveLimit),
+	})
 	settings = append(settings, p.Lines.settings()...)
 	return &Program{
 		Name: "peerd",
@@ -102,6 +113,9 @@ func PeerdProgram(p *Peerd) *Program {
 func (p *Peerd) check(report func(string, string, ...any)) {
 	if p.hasQuota() && p.StateDir == "" {
 		report("quota", "needs a folder that keeps over restarts what was fetched: set state-dir")
+	}
+	if p.ReceiveLimit > 0 && p.Receive == "" {
+		report("receive-limit", "nothing is taken without a folder for it: set receive")
 	}
 }
 

@@ -50,6 +50,7 @@ type progressEvent struct {
 type sourceState struct {
 	Name  string `json:"name"`
 	Kind  string `json:"kind"`
+	Size  int64  `json:"size,omitempty"`
 	Bytes int64  `json:"bytes"`
 	Rate  int64  `json:"rate"`
 	State string `json:"state"`
@@ -149,7 +150,7 @@ func (s jsonStyle) done(v *view, d Done) text {
 		Origin: d.Origin, Verify: d.Verify, LAN: d.LAN, Stored: d.Stored, Notes: list(d.Notes),
 	}
 	for i := range e.Sources {
-		if e.Sources[i].Rate == 0 {
+		if e.Sources[i].Rate == 0 && e.Sources[i].Size == 0 {
 			e.Sources[i].Rate = whole(meanRate(e.Sources[i].Bytes, d.Elapsed))
 		}
 	}
@@ -215,7 +216,7 @@ func encode(e any) string {
 func states(sources []Source) []sourceState {
 	out := make([]sourceState, len(sources))
 	for i, s := range sources {
-		out[i] = sourceState{Name: s.Name, Kind: s.Kind, Bytes: s.Bytes, Rate: whole(s.Rate), State: s.State, Note: s.Note}
+		out[i] = sourceState{Name: s.Name, Kind: s.Kind, Size: s.Size, Bytes: s.Bytes, Rate: whole(s.Rate), State: s.State, Note: s.Note}
 	}
 	return out
 }

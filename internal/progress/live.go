@@ -279,7 +279,7 @@ func liveLine(s Source, all int64, c columns, p palette) string {
 		return b
 	}
 	if room -= state; room >= part {
-		b += gap + padLeft(share(s.Bytes, all), percentCols)
+		b += gap + padLeft(portion(s, all), percentCols)
 		room -= part
 	}
 	b += gap + p.state(s.State, padRight(clean(s.State), stateCols))

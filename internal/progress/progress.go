@@ -48,9 +48,10 @@ type Start struct {
 }
 
 // Source is one giver of bytes: as it is now in a Snapshot, over the whole
-// download in a Done.
+// download in a Done. Where copies are handed out, it is one who gets them.
 type Source struct {
 	Name  string
+	Size  int64   // bytes that it is to have; 0: it gives
 	Kind  string  // local, peer, tunnel
 	Bytes int64   // brought by it to this download
 	Rate  float64 // bytes per second; in a Done its mean, 0: Bytes over Elapsed

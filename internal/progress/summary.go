@@ -26,14 +26,14 @@ func summary(v *view, d Done, p palette) string {
 		name = nameOf(clean(d.Path))
 	}
 	fmt.Fprintf(&b, "%s %s in %s", p.bold(name+":"), formatBytes(d.Size), formatDuration(d.Elapsed))
-	if mean > 0 {
+	if mean > 0 && !handedOut(d.Sources) {
 		b.WriteString(", " + formatRate(mean) + " on average")
 	}
 	b.WriteString("\n")
 	if d.Path == "-" {
 		field(&b, "written", "to stdout, in order")
 	} else {
-		field(&b, "saved", clean(d.Path))
+		field(&b, verb(d), clean(d.Path))
 	}
 	if resumed > 0 {
 		field(&b, "resumed", formatBytes(resumed)+" were here already, "+formatBytes(max(d.Size-resumed, 0))+" were still to come")
@@ -128,20 +128,45 @@ func sourceTable(sources []Source, elapsed time.Duration) string {
 		width = min(max(width, cells(sourceName(s))), 40)
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "  %s  %9s  %5s  %11s\n", padRight("source", width), "brought", "share", "mean rate")
+	heads := [...]string{"source", "brought", "share"}
+	if handedOut(sources) {
+		heads = [...]string{"peer", "has", "of it"}
+	}
+	fmt.Fprintf(&b, "  %s  %9s  %5s  %11s\n", padRight(heads[0], width), heads[1], heads[2], "mean rate")
 	all := total(sources)
 	for _, s := range sources {
 		rate := s.Rate
-		if rate == 0 {
+		if rate == 0 && s.Size == 0 {
 			rate = meanRate(s.Bytes, elapsed)
 		}
-		row := fmt.Sprintf("  %s  %9s  %5s  %11s", padRight(sourceName(s), width), formatBytes(s.Bytes), share(s.Bytes, all), formatRate(rate))
+		row := fmt.Sprintf("  %s  %9s  %5s  %11s", padRight(sourceName(s), width), formatBytes(s.Bytes), portion(s, all), formatRate(rate))
 		if remark := remark(s); remark != "" {
 			row += "  " + remark
 		}
 		b.WriteString(row + "\n")
 	}
 	return b.String()
+}
+
+// handedOut reports whether the sources are those who got copies.
+func handedOut(sources []Source) bool {
+	return slices.ContainsFunc(sources, func(s Source) bool { return s.Size > 0 })
+}
+
+// verb is what became of the file.
+func verb(d Done) string {
+	if handedOut(d.Sources) {
+		return "pushed"
+	}
+	return "saved"
+}
+
+// portion is the part that a source brought of all, or that it has of its copy.
+func portion(s Source, all int64) string {
+	if s.Size > 0 {
+		return fmt.Sprintf("%d%%", percent(s.Bytes, s.Size))
+	}
+	return share(s.Bytes, all)
 }
 
 // remark is what is to be said of a source at the end.

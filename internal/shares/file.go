@@ -76,8 +76,8 @@ type file struct {
 
 var errChanging = errors.New("it is being changed")
 
-// read opens and hashes a file. moved must not block.
-func read(ctx context.Context, path string, moved func()) (f *file, err error) {
+// read opens and hashes a file. moved must not block; told may be nil.
+func read(ctx context.Context, path string, moved func(), told func(done, total int64)) (f *file, err error) {
 	data, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -96,7 +96,7 @@ func read(ctx context.Context, path string, moved func()) (f *file, err error) {
 	if !st.Mode().IsRegular() || f.Size == 0 || f.Name == "" {
 		return nil, fmt.Errorf("%w: not a regular file with content", errdefs.Invalid)
 	}
-	if err := f.hash(ctx); err != nil {
+	if err := f.hash(ctx, told); err != nil {
 		return nil, err
 	}
 	if st, err = data.Stat(); err == nil && stampOf(st) != stampOf(f.info) {
@@ -105,7 +105,7 @@ func read(ctx context.Context, path string, moved func()) (f *file, err error) {
 	return f, err
 }
 
-func (f *file) hash(ctx context.Context) error {
+func (f *file) hash(ctx context.Context, told func(done, total int64)) error {
 	sum, buf := sha256.New(), make([]byte, 16*block)
 	for off := int64(0); off < f.Size; {
 		if err := ctx.Err(); err != nil {
@@ -119,7 +119,9 @@ func (f *file) hash(ctx context.Context) error {
 			return err
 		}
 		_, _ = sum.Write(part) // a hash never fails
-		off += int64(len(part))
+		if off += int64(len(part)); told != nil {
+			told(off, f.Size)
+		}
 		for ; len(part) > 0; part = part[min(block, len(part)):] {
 			f.crcs = append(f.crcs, crcOf(part[:min(block, len(part))]))
 		}

@@ -32,6 +32,8 @@ type Config struct {
 	Paths []string     // files, and folders with all that is in them; hidden names and symbolic links in them are left out
 	Shelf *offer.Shelf // where they are offered
 	Log   hclog.Logger // nil: discards
+
+	Hashing func(done, total int64) // told how far the hashing of a file is; must not block; nil: not told
 }
 
 // Files is what is on offer of some paths.
@@ -45,6 +47,7 @@ type Files struct {
 	full   bool                // it was said that there are too many
 
 	mu      sync.Mutex // guards what follows
+	added   []string   // paths besides those of cfg
 	items   []Item
 	changed chan struct{} // closed and replaced when items change
 	ready   chan struct{} // closed when all that was there at first is on offer
@@ -120,7 +123,7 @@ func (s *Files) Run(ctx context.Context) {
 			path, as := todo[0].path, todo[0].as
 			todo, busy = todo[1:], true
 			work.Go(func() {
-				f, err := read(ctx, path, s.nudge)
+				f, err := read(ctx, path, s.nudge, s.cfg.Hashing)
 				results <- hashed{path, f, err, as}
 			})
 		}
@@ -210,7 +213,7 @@ type waiting struct {
 // returns what is to be hashed.
 func (s *Files) look() (todo []waiting) {
 	found := map[string]fs.FileInfo{}
-	for _, path := range s.cfg.Paths {
+	for _, path := range s.paths() {
 		s.find(path, found)
 	}
 	for path, o := range s.known {
@@ -227,6 +230,27 @@ func (s *Files) look() (todo []waiting) {
 		}
 	}
 	return todo
+}
+
+// Add offers one file more, for as long as it stays what it is.
+func (s *Files) Add(path string) {
+	s.mu.Lock()
+	if !slices.Contains(s.added, path) {
+		s.added = append(s.added, path)
+	}
+	s.mu.Unlock()
+	s.nudge()
+}
+
+// paths are all that there is to look at, without those added ones that are gone.
+func (s *Files) paths() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.added = slices.DeleteFunc(s.added, func(path string) bool {
+		_, err := os.Lstat(path)
+		return errors.Is(err, fs.ErrNotExist)
+	})
+	return slices.Concat(s.cfg.Paths, s.added)
 }
 
 // find adds the files of a path. One that was named is taken as it is; those of
