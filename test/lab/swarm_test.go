@@ -193,7 +193,7 @@ func later(t *testing.T, tb *table) {
 	if _, err := io.Copy(h, first.content.Reader()); err != nil {
 		t.Fatal(err)
 	}
-	lan := c.lanRate(t, names[0], names[1])
+	lan := c.lanRate(t, names[0], names[1], 256<<20)
 	s := c.swarmer(t, names[1], path, "--checksum", fmt.Sprintf("sha256:%x", h.Sum(nil)))
 	s.finish(t)
 	first.proc.Kill()
@@ -201,10 +201,10 @@ func later(t *testing.T, tb *table) {
 	tb.add(t, "later client, 1 GiB: body bytes from the origin", "", false, 1, float64(c.bodies(t, path, asked)))
 }
 
-// lanRate is what one connection brings from host to host, in bytes per second.
-func (c *cluster) lanRate(t *testing.T, from, to string) float64 {
+// lanRate is what one connection brings from host to host, in bytes per second,
+// told by so many bytes.
+func (c *cluster) lanRate(t *testing.T, from, to string, size int64) float64 {
 	t.Helper()
-	const size = 256 << 20
 	c.lab.Host(from).Start(t, nil, binary(t, "origin"), "-listen", ":9090")
 	url := fmt.Sprintf("http://%s:9090", c.lab.Host(from).IP)
 	until(t, "the LAN's server is ready", func() bool {
@@ -216,7 +216,7 @@ func (c *cluster) lanRate(t *testing.T, from, to string) float64 {
 	if status != 0 {
 		t.Fatalf("curl: exit status %d", status)
 	}
-	return size / wall.Seconds()
+	return float64(size) / wall.Seconds()
 }
 
 // bodies is how much content the origin wrote for a path, but for the first

@@ -122,6 +122,19 @@ func serviceBugs() []bug {
 			`	case "PRN", "AUX", "NUL", "CONIN$", "CONOUT$", "CLOCK$":`, "internal/filename",
 		},
 		{
+			"take a pushed file under the name that the pusher gave it", "peer/push.go",
+			`Name: filename.Sanitize(f.GetName())}, nil`,
+			`Name: filename.Sanitize("") + f.GetName()}, nil`, "peer:Push",
+		},
+		{
+			"take pushed files that nobody allowed", "peer/push.go",
+			"	if p.receiver == nil {", "	if p.receiver == nil && p.files != nil {", "peer:Push",
+		},
+		{
+			"tell a pusher paths of this machine", "peer/push.go",
+			"			return pushFailure(err)", "			return err", "peer",
+		},
+		{
 			"lose the wait that comes with a refusal", "internal/errdefs/failure.go",
 			"		f.RetryAfter = durationpb.New(wait)\n", "		_ = durationpb.New(wait)\n", "internal/errdefs",
 		},

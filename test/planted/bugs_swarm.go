@@ -190,5 +190,9 @@ func swarmBugs() []bug {
 			"	case errdefs.NoSpace:\n		return exitNoSpace",
 			"	case errdefs.NoSpace:\n		return exitWriteFile", "cmd/ddm-client",
 		},
+		{
+			"ask who has all of a shared file for everything", "client/table.go",
+			"	if seed {", "	if seed && peer == nil {", system + ":SharedSwarm",
+		},
 	}
 }
