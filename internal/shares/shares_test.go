@@ -223,3 +223,31 @@ func TestAFolderIsWatched(t *testing.T) {
 		w.want()
 	})
 }
+
+// TestAddedFile is on offer at once, beside its folder's others, which are not,
+// until it changes or goes.
+func TestAddedFile(t *testing.T) {
+	a, b := content(100_000, 21), content(50_000, 22)
+	inBubble(t, func(dir string) []string {
+		put(t, filepath.Join(dir, "in", "other"), b)
+		put(t, filepath.Join(dir, "shared"), b)
+		return []string{filepath.Join(dir, "shared")}
+	}, func(w *world) {
+		path := filepath.Join(w.dir, "in", "got")
+		if err := os.WriteFile(path, a, 0o600); err != nil {
+			w.t.Fatal(err)
+		}
+		w.files.Add(path)
+		w.files.Add(path)
+		synctest.Wait()
+		w.want("got", "shared")
+		if got, err := w.read(a, byterange.Range{Len: 100_000}); err != nil || !bytes.Equal(got, a) {
+			w.t.Errorf("%d bytes, %v", len(got), err)
+		}
+		if err := os.Remove(path); err != nil {
+			w.t.Fatal(err)
+		}
+		time.Sleep(4 * time.Second)
+		w.want("shared")
+	})
+}
