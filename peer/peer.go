@@ -28,6 +28,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -90,8 +91,9 @@ type Server struct {
 	log      hclog.Logger
 	id       string
 	lis      net.Listener
-	http     net.Listener // nil: not served
-	trackers []*grpc.ClientConn
+	http     net.Listener       // nil: not served
+	trackers []*grpc.ClientConn // for registrars
+	listings []*grpc.ClientConn // for what is shared: registrars reset the backoff of theirs, which nobody else may use meanwhile
 	service  *service
 	files    *shares.Files // nil: none are shared
 	shelf    *offer.Shelf  // for files; nil: the caller's
@@ -172,6 +174,13 @@ func New(cfg Config) (_ *Server, err error) {
 			return nil, err
 		}
 		s.trackers = append(s.trackers, conn)
+		if s.files == nil {
+			continue
+		}
+		if conn, err = s.dialTracker(target); err != nil {
+			return nil, err
+		}
+		s.listings = append(s.listings, conn)
 	}
 	return s, nil
 }
@@ -314,7 +323,7 @@ func (s *Server) keepRegistered(ctx context.Context) {
 	for i, conn := range s.trackers {
 		if s.files != nil {
 			a := &shares.Announcement{
-				Tracker: ddmv1.NewShareServiceClient(conn), Files: s.files,
+				Tracker: ddmv1.NewShareServiceClient(s.listings[i]), Files: s.files,
 				Begin: &ddmv1.OfferRequest_Begin{Hello: s.service.hello(), Id: info.GetId(), Name: info.GetName(), Address: info.GetAddress()},
 				Log:   s.log.Named("shares").With("tracker", s.cfg.Trackers[i]),
 			}
@@ -367,7 +376,7 @@ func (s *Server) release() {
 			_ = lis.Close()
 		}
 	}
-	for _, conn := range s.trackers {
+	for _, conn := range slices.Concat(s.trackers, s.listings) {
 		_ = conn.Close()
 	}
 	if s.service != nil && s.service.lines != nil {

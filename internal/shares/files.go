@@ -232,14 +232,14 @@ func (s *Files) look() (todo []waiting) {
 	return todo
 }
 
-// Add offers one file more, for as long as it stays what it is.
+// Add offers one file more from the next look on, for as long as it stays what it
+// is.
 func (s *Files) Add(path string) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if !slices.Contains(s.added, path) {
 		s.added = append(s.added, path)
 	}
-	s.mu.Unlock()
-	s.nudge()
 }
 
 // paths are all that there is to look at, without those added ones that are gone.

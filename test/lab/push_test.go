@@ -178,7 +178,7 @@ func course(t *testing.T, r result, all int64) {
 	parts := []float64{0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 0.98, 1}
 	var b strings.Builder
 	for _, e := range r.events {
-		for len(parts) > 0 && e.Event == "progress" && float64(e.Bytes) >= parts[0]*float64(all) {
+		for len(parts) > 0 && e.Event == "progress" && e.Time.After(start) && float64(e.Bytes) >= parts[0]*float64(all) {
 			fmt.Fprintf(&b, " %.0f %% at %.1f s", 100*parts[0], e.Time.Sub(start).Seconds())
 			parts = parts[1:]
 		}
