@@ -128,7 +128,7 @@ func TestPushOfAFileThatChanges(t *testing.T) {
 	t.Parallel()
 	tracker := realTracker(t)
 	dir := realReceiver(t, tracker, "p1", true)
-	path, _ := random(t, "f.bin", 300_000_000)
+	path, _ := random(t, "f.bin", 100_000_000)
 	var stdout, stderr commandtest.Output
 	wait := commandtest.Call{Args: []string{"push", "--json", "--tracker", tracker, path}}.Start(t.Context(), t, run, &stdout, &stderr)
 	stdout.Await(t, `"change":"joined"`)
@@ -153,7 +153,7 @@ func TestPushIsInterrupted(t *testing.T) {
 	t.Parallel()
 	tracker := realTracker(t)
 	dir := realReceiver(t, tracker, "p1", true)
-	path, _ := random(t, "f.bin", 300_000_000)
+	path, _ := random(t, "f.bin", 100_000_000)
 	ctx, interrupt := context.WithCancel(t.Context())
 	defer interrupt()
 	var stdout, stderr commandtest.Output
