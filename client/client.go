@@ -161,7 +161,7 @@ func (c *Client) Download(ctx context.Context, job Job, rep progress.Reporter) e
 			return err
 		}
 	}
-	for restarts, repairs, hunts, mirrors := 0, 0, 0, 1; ; {
+	for restarts, repairs, hunts, relists, mirrors := 0, 0, 0, 0, 1; ; {
 		begun, err := c.once(ctx, job, req, rep)
 		switch {
 		case err == nil || !begun || ctx.Err() != nil || job.Stdout != nil:
@@ -171,6 +171,9 @@ func (c *Client) Download(ctx context.Context, job Job, rep progress.Reporter) e
 			rep.Note("the resource changed while it was fetched; starting again with the new one, the old part is kept aside")
 		case hunted(err) && hunts < maxHunts:
 			hunts++
+			rep.Note(err.Error())
+		case relisted(err) && relists < maxRelists:
+			relists++
 			rep.Note(err.Error())
 		case mayRepair(err, repairs, mirrors < len(req.asks)):
 			repairs++

@@ -146,7 +146,13 @@ func (d *download) commit(ctx context.Context, size int64, done progress.Done) e
 		if bad, ok := errors.AsType[*badPiecesError](err); ok {
 			return d.dropBad(bad)
 		}
+		if errors.Is(err, errdefs.Corrupt) && d.listed() && d.job.Pieces != nil {
+			return d.refute(err)
+		}
 		if errors.Is(err, errdefs.Corrupt) {
+			if again, ok := d.seek(err); ok {
+				return again
+			}
 			return d.hunt(ctx, size, err)
 		}
 		if err != nil {
@@ -155,6 +161,7 @@ func (d *download) commit(ctx context.Context, size int64, done progress.Done) e
 		done.Path = path
 	}
 	d.proved()
+	d.dissent()
 	done.URL, done.Size, done.Identity, done.Digest, done.Notes = shown(d.req.url()), size, d.identity(), d.sums.digest(), d.notes
 	done.Verify = d.verified.Load()
 	done.Origin += done.Verify

@@ -64,6 +64,7 @@ type loop struct {
 	spots    spots
 	member   member
 	pieces   pieces
+	lists    lists
 	quorum   quorum
 	resumed  byterange.Set // of an earlier run
 	doubts   []doubt
@@ -96,6 +97,9 @@ func (d *download) run(ctx context.Context, p *probed) (*loop, error) {
 	l.table = newTable(l.sched)
 	l.spots = newSpots(d)
 	l.pieces = newPieces(d, have)
+	if d.listed() { // of what was heard before
+		l.judgeBy(d.req.lists.Choose())
+	}
 	l.quorum = newQuorum(d)
 	l.resumed = have.Clone()
 	l.pool = newPool(d, mixed)
@@ -110,7 +114,7 @@ func (d *download) run(ctx context.Context, p *probed) (*loop, error) {
 		d.outcasts.remember(d.req)
 		d.rec.stop(d.clock(), l.sched.Stats())
 	}()
-	if l.sched.Complete() && l.quorum.of == nil {
+	if l.sched.Complete() && l.quorum.of == nil && !l.lists.judged && !d.req.sought {
 		p.discard()
 		return l, nil
 	}
@@ -179,7 +183,7 @@ func (l *loop) turn() error {
 
 // unfinished reports whether bytes are to come, or to be looked at.
 func (l *loop) unfinished() bool {
-	if !l.sched.Complete() || l.missing(byterange.Range{Len: l.d.gen.Size}) || l.looking() || l.weighing() || l.seconding() || l.doubtful() {
+	if !l.sched.Complete() || l.missing(byterange.Range{Len: l.d.gen.Size}) || l.looking() || l.listing() || l.weighing() || l.seconding() || l.doubtful() {
 		return true
 	}
 	some, err := l.sweep()
@@ -215,6 +219,7 @@ func (l *loop) tick() error {
 		return err
 	}
 	l.look()
+	l.believe()
 	l.weigh()
 	l.second()
 	l.vouch()
@@ -255,7 +260,7 @@ func (l *loop) blocked(now time.Duration) (ids []schedule.SourceID) {
 
 // hopeless returns why going on makes no sense, or nil.
 func (l *loop) hopeless(now time.Duration) error {
-	if err := errors.Join(l.solo(now), l.unlifted()); err != nil {
+	if err := errors.Join(l.solo(now), l.unlifted(), l.starved(now)); err != nil {
 		return err
 	}
 	if l.sched.Complete() { // what came is being judged

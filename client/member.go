@@ -301,6 +301,10 @@ func (e heldChanged) handle(l *loop) error {
 	for r := range e.gone.All() {
 		e.peer.held.Subtract(r)
 	}
+	not := l.otherwise(e.peer, &e.came)
+	for r := range not.All() {
+		e.came.Subtract(r)
+	}
 	for r := range e.came.All() {
 		e.peer.held.Add(r)
 	}

@@ -265,6 +265,10 @@ func (e weighed) handle(l *loop) error {
 		p.states[e.i] = pieceRight
 		p.left--
 		delete(p.doubted, e.i)
+	case l.lists.judged:
+		if err := l.contradicted(e, r); err != nil {
+			return err
+		}
 	case !e.told && (len(e.givers) > 1 || p.left == len(p.states)) && !allTrusted(e.givers):
 		l.ask(e)
 	default:
@@ -285,6 +289,11 @@ func (l *loop) ask(e weighed) {
 		return
 	}
 	p.telling, p.busy[e.i] = true, false
+	if l.lists.judged {
+		vouchers := l.d.req.lists.Vouchers(e.i)
+		l.d.work.Go(func() { l.d.send(l.d.testify(l.ctx, e, vouchers)) })
+		return
+	}
 	l.d.work.Go(func() { l.d.send(l.d.tell(l.ctx, e)) })
 }
 

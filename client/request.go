@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"ddm/client/blame"
 	"ddm/internal/digest"
 	"ddm/internal/errdefs"
 	ddmv1 "ddm/proto/ddm/v1"
@@ -31,6 +32,8 @@ type request struct {
 	suspects map[string]bool // peers that had a hand in bad pieces, by id: they are left out
 	learned  learned         // from the origin, for the mirrors that it named
 	past     past            // attempts that were not the last
+	lists    *blame.Lists    // what holders of a shared file say of its pieces; nil: they are not asked
+	sought   bool            // an attempt waits for the first list: the whole was wrong without one
 	member   string          // its id in swarms; "": not needed yet
 }
 
@@ -70,7 +73,7 @@ func (r *request) demote() {
 
 func newRequest(job Job) (*request, error) {
 	if job.Shared != nil {
-		return &request{asks: []ask{{url: job.Shared.item().URL()}}, undigested: true, suspects: map[string]bool{}}, nil
+		return &request{asks: []ask{{url: job.Shared.item().URL()}}, undigested: true, suspects: map[string]bool{}, lists: newLists(job)}, nil
 	}
 	if len(job.URLs) == 0 {
 		return nil, fmt.Errorf("%w: no URL given", errdefs.Invalid)

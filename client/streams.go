@@ -156,6 +156,11 @@ func (e unserved) handle(l *loop) error {
 func (e arrived) handle(l *loop) error {
 	l.streams.trying--
 	l.lift()
+	l.askPieces(e.peer.info)
+	not := l.otherwise(e.peer, &e.peer.held)
+	for r := range not.All() {
+		e.peer.held.Subtract(r)
+	}
 	l.joinMemory(e.peer)
 	if l.alone.over(l.now(), l.table) {
 		l.join(e.peer)
@@ -247,6 +252,9 @@ func (e gone) handle(l *loop) error {
 	_, err := l.sweep() // of what a liar wrote until it was cut off
 	return err
 }
+
+// coming reports whether a peer that is listed has no stream yet.
+func (s *streams) coming() bool { return s.trying > 0 || len(s.queue) > 0 }
 
 // peersMayCome reports whether a peer may become a source although none that
 // is here is of use. Without an own line, peers are all there is: then even

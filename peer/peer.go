@@ -259,6 +259,9 @@ func (s *Server) Run(ctx context.Context) error {
 		srv := rpc.NewServer(rpc.Options{Role: rpc.Bulk, Log: s.log, Guard: guard})
 		ddmv1.RegisterPeerServiceServer(srv, s.service)
 		ddmv1.RegisterPushServiceServer(srv, newPushService(s.service, s.cfg.Receiver, s.files))
+		if s.files != nil {
+			ddmv1.RegisterPieceServiceServer(srv, &shares.Server{Files: s.files})
+		}
 		return rpc.Serve(serving, srv, guard.Listen(s.lis), s.cfg.Grace)
 	})
 	if s.files != nil {

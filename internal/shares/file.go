@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"ddm/internal/byterange"
+	"ddm/internal/digest"
 	"ddm/internal/errdefs"
 	"ddm/internal/filename"
 	"ddm/internal/offer"
@@ -68,7 +69,8 @@ type file struct {
 	data  *os.File
 	info  os.FileInfo
 	crcs  []uint32 // of each block
-	moved func()   // told once that it changed
+	parts digest.Pieces
+	moved func() // told once that it changed
 
 	once sync.Once
 	gone chan struct{} // closed: it changed
@@ -106,7 +108,7 @@ func read(ctx context.Context, path string, moved func(), told func(done, total 
 }
 
 func (f *file) hash(ctx context.Context, told func(done, total int64)) error {
-	sum, buf := sha256.New(), make([]byte, 16*block)
+	sum, parts, buf := sha256.New(), newPieceHash(f.Size), make([]byte, 16*block)
 	for off := int64(0); off < f.Size; {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -119,6 +121,7 @@ func (f *file) hash(ctx context.Context, told func(done, total int64)) error {
 			return err
 		}
 		_, _ = sum.Write(part) // a hash never fails
+		_, _ = parts.Write(part)
 		if off += int64(len(part)); told != nil {
 			told(off, f.Size)
 		}
@@ -126,7 +129,7 @@ func (f *file) hash(ctx context.Context, told func(done, total int64)) error {
 			f.crcs = append(f.crcs, crcOf(part[:min(block, len(part))]))
 		}
 	}
-	f.SHA256 = [sha256.Size]byte(sum.Sum(nil))
+	f.SHA256, f.parts = [sha256.Size]byte(sum.Sum(nil)), parts.end()
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"io/fs"
 	"maps"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"ddm/internal/digest"
 	"ddm/internal/offer"
 )
 
@@ -49,8 +51,9 @@ type Files struct {
 	mu      sync.Mutex // guards what follows
 	added   []string   // paths besides those of cfg
 	items   []Item
-	changed chan struct{} // closed and replaced when items change
-	ready   chan struct{} // closed when all that was there at first is on offer
+	parts   map[[sha256.Size]byte]*file // of items, by what they hash to
+	changed chan struct{}               // closed and replaced when items change
+	ready   chan struct{}               // closed when all that was there at first is on offer
 }
 
 // offered is a file on the shelf.
@@ -184,19 +187,33 @@ func (s *Files) drop(path string) {
 
 // publish tells what is on offer now, if that changed.
 func (s *Files) publish() {
-	set := map[Item]bool{}
+	set, parts := map[Item]bool{}, map[[sha256.Size]byte]*file{}
 	for _, o := range s.known {
 		set[o.Item] = true
+		parts[o.SHA256] = o.file
 	}
 	items := slices.SortedFunc(maps.Keys(set), compare)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.parts = parts
 	if slices.Equal(items, s.items) {
 		return
 	}
 	s.items = items
 	close(s.changed)
 	s.changed = make(chan struct{})
+}
+
+// pieces returns what the pieces of an offered file hash to, and its size. They
+// are not to be changed.
+func (s *Files) pieces(sum [sha256.Size]byte) (*digest.Pieces, int64, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := s.parts[sum]
+	if f == nil {
+		return nil, 0, false
+	}
+	return &f.parts, f.Size, true
 }
 
 func compare(a, b Item) int {

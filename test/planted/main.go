@@ -42,7 +42,7 @@ type bug struct {
 }
 
 func bugs() []bug {
-	return slices.Concat(originBugs(), diskBugs(), swarmBugs(), serviceBugs(), flowBugs(), evidenceBugs(), storeBugs(), leaseBugs())
+	return slices.Concat(originBugs(), diskBugs(), swarmBugs(), serviceBugs(), flowBugs(), evidenceBugs(), storeBugs(), leaseBugs(), listBugs())
 }
 
 // apply returns the file's text with the bug in it.

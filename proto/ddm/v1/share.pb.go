@@ -422,6 +422,127 @@ func (x *Share) GetCount() int32 {
 	return 0
 }
 
+// ListPiecesRequest asks for one page.
+type ListPiecesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What the whole file hashes to: 32 bytes.
+	Sha256 []byte `protobuf:"bytes,1,opt,name=sha256,proto3" json:"sha256,omitempty"`
+	// The piece to begin with, counted from 0; not negative.
+	First         int64 `protobuf:"varint,2,opt,name=first,proto3" json:"first,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListPiecesRequest) Reset() {
+	*x = ListPiecesRequest{}
+	mi := &file_ddm_v1_share_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPiecesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPiecesRequest) ProtoMessage() {}
+
+func (x *ListPiecesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_ddm_v1_share_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPiecesRequest.ProtoReflect.Descriptor instead.
+func (*ListPiecesRequest) Descriptor() ([]byte, []int) {
+	return file_ddm_v1_share_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ListPiecesRequest) GetSha256() []byte {
+	if x != nil {
+		return x.Sha256
+	}
+	return nil
+}
+
+func (x *ListPiecesRequest) GetFirst() int64 {
+	if x != nil {
+		return x.First
+	}
+	return 0
+}
+
+// ListPiecesResponse is one page. The last one ends with the file's last piece.
+type ListPiecesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Bytes of the file; at least 1.
+	Size int64 `protobuf:"varint,1,opt,name=size,proto3" json:"size,omitempty"`
+	// Bytes of each piece but the last: 1 MiB, doubled until there are at most
+	// 16,384 pieces. Other lengths are refused: lists must be comparable.
+	PieceLength int64 `protobuf:"varint,2,opt,name=piece_length,json=pieceLength,proto3" json:"piece_length,omitempty"`
+	// The SHA-256 of each, 32 bytes, one after the other: at least 1, and at most
+	// 4,096.
+	Sums          []byte `protobuf:"bytes,3,opt,name=sums,proto3" json:"sums,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListPiecesResponse) Reset() {
+	*x = ListPiecesResponse{}
+	mi := &file_ddm_v1_share_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPiecesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPiecesResponse) ProtoMessage() {}
+
+func (x *ListPiecesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_ddm_v1_share_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPiecesResponse.ProtoReflect.Descriptor instead.
+func (*ListPiecesResponse) Descriptor() ([]byte, []int) {
+	return file_ddm_v1_share_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ListPiecesResponse) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *ListPiecesResponse) GetPieceLength() int64 {
+	if x != nil {
+		return x.PieceLength
+	}
+	return 0
+}
+
+func (x *ListPiecesResponse) GetSums() []byte {
+	if x != nil {
+		return x.Sums
+	}
+	return nil
+}
+
 // Begin names the holder.
 type OfferRequest_Begin struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -441,7 +562,7 @@ type OfferRequest_Begin struct {
 
 func (x *OfferRequest_Begin) Reset() {
 	*x = OfferRequest_Begin{}
-	mi := &file_ddm_v1_share_proto_msgTypes[6]
+	mi := &file_ddm_v1_share_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -453,7 +574,7 @@ func (x *OfferRequest_Begin) String() string {
 func (*OfferRequest_Begin) ProtoMessage() {}
 
 func (x *OfferRequest_Begin) ProtoReflect() protoreflect.Message {
-	mi := &file_ddm_v1_share_proto_msgTypes[6]
+	mi := &file_ddm_v1_share_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -510,7 +631,7 @@ type OfferRequest_Change struct {
 
 func (x *OfferRequest_Change) Reset() {
 	*x = OfferRequest_Change{}
-	mi := &file_ddm_v1_share_proto_msgTypes[7]
+	mi := &file_ddm_v1_share_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -522,7 +643,7 @@ func (x *OfferRequest_Change) String() string {
 func (*OfferRequest_Change) ProtoMessage() {}
 
 func (x *OfferRequest_Change) ProtoReflect() protoreflect.Message {
-	mi := &file_ddm_v1_share_proto_msgTypes[7]
+	mi := &file_ddm_v1_share_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -567,7 +688,7 @@ type Share_Holder struct {
 
 func (x *Share_Holder) Reset() {
 	*x = Share_Holder{}
-	mi := &file_ddm_v1_share_proto_msgTypes[8]
+	mi := &file_ddm_v1_share_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -579,7 +700,7 @@ func (x *Share_Holder) String() string {
 func (*Share_Holder) ProtoMessage() {}
 
 func (x *Share_Holder) ProtoReflect() protoreflect.Message {
-	mi := &file_ddm_v1_share_proto_msgTypes[8]
+	mi := &file_ddm_v1_share_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -657,11 +778,21 @@ const file_ddm_v1_share_proto_rawDesc = "" +
 	"\x06Holder\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
-	"\aaddress\x18\x03 \x01(\tR\aaddress2\x8d\x01\n" +
+	"\aaddress\x18\x03 \x01(\tR\aaddress\"A\n" +
+	"\x11ListPiecesRequest\x12\x16\n" +
+	"\x06sha256\x18\x01 \x01(\fR\x06sha256\x12\x14\n" +
+	"\x05first\x18\x02 \x01(\x03R\x05first\"_\n" +
+	"\x12ListPiecesResponse\x12\x12\n" +
+	"\x04size\x18\x01 \x01(\x03R\x04size\x12!\n" +
+	"\fpiece_length\x18\x02 \x01(\x03R\vpieceLength\x12\x12\n" +
+	"\x04sums\x18\x03 \x01(\fR\x04sums2\x8d\x01\n" +
 	"\fShareService\x128\n" +
 	"\x05Offer\x12\x14.ddm.v1.OfferRequest\x1a\x15.ddm.v1.OfferResponse(\x010\x01\x12C\n" +
 	"\n" +
-	"ListShares\x12\x19.ddm.v1.ListSharesRequest\x1a\x1a.ddm.v1.ListSharesResponseB\x18Z\x16ddm/proto/ddm/v1;ddmv1b\x06proto3"
+	"ListShares\x12\x19.ddm.v1.ListSharesRequest\x1a\x1a.ddm.v1.ListSharesResponse2S\n" +
+	"\fPieceService\x12C\n" +
+	"\n" +
+	"ListPieces\x12\x19.ddm.v1.ListPiecesRequest\x1a\x1a.ddm.v1.ListPiecesResponseB\x18Z\x16ddm/proto/ddm/v1;ddmv1b\x06proto3"
 
 var (
 	file_ddm_v1_share_proto_rawDescOnce sync.Once
@@ -675,7 +806,7 @@ func file_ddm_v1_share_proto_rawDescGZIP() []byte {
 	return file_ddm_v1_share_proto_rawDescData
 }
 
-var file_ddm_v1_share_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_ddm_v1_share_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_ddm_v1_share_proto_goTypes = []any{
 	(*OfferRequest)(nil),        // 0: ddm.v1.OfferRequest
 	(*OfferResponse)(nil),       // 1: ddm.v1.OfferResponse
@@ -683,27 +814,31 @@ var file_ddm_v1_share_proto_goTypes = []any{
 	(*ListSharesRequest)(nil),   // 3: ddm.v1.ListSharesRequest
 	(*ListSharesResponse)(nil),  // 4: ddm.v1.ListSharesResponse
 	(*Share)(nil),               // 5: ddm.v1.Share
-	(*OfferRequest_Begin)(nil),  // 6: ddm.v1.OfferRequest.Begin
-	(*OfferRequest_Change)(nil), // 7: ddm.v1.OfferRequest.Change
-	(*Share_Holder)(nil),        // 8: ddm.v1.Share.Holder
-	(*Hello)(nil),               // 9: ddm.v1.Hello
+	(*ListPiecesRequest)(nil),   // 6: ddm.v1.ListPiecesRequest
+	(*ListPiecesResponse)(nil),  // 7: ddm.v1.ListPiecesResponse
+	(*OfferRequest_Begin)(nil),  // 8: ddm.v1.OfferRequest.Begin
+	(*OfferRequest_Change)(nil), // 9: ddm.v1.OfferRequest.Change
+	(*Share_Holder)(nil),        // 10: ddm.v1.Share.Holder
+	(*Hello)(nil),               // 11: ddm.v1.Hello
 }
 var file_ddm_v1_share_proto_depIdxs = []int32{
-	6,  // 0: ddm.v1.OfferRequest.begin:type_name -> ddm.v1.OfferRequest.Begin
-	7,  // 1: ddm.v1.OfferRequest.change:type_name -> ddm.v1.OfferRequest.Change
-	9,  // 2: ddm.v1.OfferResponse.hello:type_name -> ddm.v1.Hello
+	8,  // 0: ddm.v1.OfferRequest.begin:type_name -> ddm.v1.OfferRequest.Begin
+	9,  // 1: ddm.v1.OfferRequest.change:type_name -> ddm.v1.OfferRequest.Change
+	11, // 2: ddm.v1.OfferResponse.hello:type_name -> ddm.v1.Hello
 	5,  // 3: ddm.v1.ListSharesResponse.shares:type_name -> ddm.v1.Share
 	2,  // 4: ddm.v1.Share.file:type_name -> ddm.v1.SharedFile
-	8,  // 5: ddm.v1.Share.holders:type_name -> ddm.v1.Share.Holder
-	9,  // 6: ddm.v1.OfferRequest.Begin.hello:type_name -> ddm.v1.Hello
+	10, // 5: ddm.v1.Share.holders:type_name -> ddm.v1.Share.Holder
+	11, // 6: ddm.v1.OfferRequest.Begin.hello:type_name -> ddm.v1.Hello
 	2,  // 7: ddm.v1.OfferRequest.Change.came:type_name -> ddm.v1.SharedFile
 	2,  // 8: ddm.v1.OfferRequest.Change.gone:type_name -> ddm.v1.SharedFile
 	0,  // 9: ddm.v1.ShareService.Offer:input_type -> ddm.v1.OfferRequest
 	3,  // 10: ddm.v1.ShareService.ListShares:input_type -> ddm.v1.ListSharesRequest
-	1,  // 11: ddm.v1.ShareService.Offer:output_type -> ddm.v1.OfferResponse
-	4,  // 12: ddm.v1.ShareService.ListShares:output_type -> ddm.v1.ListSharesResponse
-	11, // [11:13] is the sub-list for method output_type
-	9,  // [9:11] is the sub-list for method input_type
+	6,  // 11: ddm.v1.PieceService.ListPieces:input_type -> ddm.v1.ListPiecesRequest
+	1,  // 12: ddm.v1.ShareService.Offer:output_type -> ddm.v1.OfferResponse
+	4,  // 13: ddm.v1.ShareService.ListShares:output_type -> ddm.v1.ListSharesResponse
+	7,  // 14: ddm.v1.PieceService.ListPieces:output_type -> ddm.v1.ListPiecesResponse
+	12, // [12:15] is the sub-list for method output_type
+	9,  // [9:12] is the sub-list for method input_type
 	9,  // [9:9] is the sub-list for extension type_name
 	9,  // [9:9] is the sub-list for extension extendee
 	0,  // [0:9] is the sub-list for field type_name
@@ -725,9 +860,9 @@ func file_ddm_v1_share_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ddm_v1_share_proto_rawDesc), len(file_ddm_v1_share_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   9,
+			NumMessages:   11,
 			NumExtensions: 0,
-			NumServices:   1,
+			NumServices:   2,
 		},
 		GoTypes:           file_ddm_v1_share_proto_goTypes,
 		DependencyIndexes: file_ddm_v1_share_proto_depIdxs,

@@ -190,3 +190,127 @@ var ShareService_ServiceDesc = grpc.ServiceDesc{
 	},
 	Metadata: "ddm/v1/share.proto",
 }
+
+const (
+	PieceService_ListPieces_FullMethodName = "/ddm.v1.PieceService/ListPieces"
+)
+
+// PieceServiceClient is the client API for PieceService service.
+//
+// For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// PieceService is what a holder says of the pieces of the files that it offers,
+// at the address of its PeerService. A holder that does not serve it, or is
+// not asked, gives the same bytes: clients then have nothing but the digest of
+// the whole to judge by.
+//
+// Nothing proves a list. It commits its holder: bytes of a holder that are not
+// what it said itself show that it lies. That all pieces together hash to the
+// name of the file is what shows that a list was right.
+type PieceServiceClient interface {
+	// ListPieces gives digests of pieces, in pages. What is not offered is not
+	// found.
+	ListPieces(ctx context.Context, in *ListPiecesRequest, opts ...grpc.CallOption) (*ListPiecesResponse, error)
+}
+
+type pieceServiceClient struct {
+	cc grpc.ClientConnInterface
+}
+
+func NewPieceServiceClient(cc grpc.ClientConnInterface) PieceServiceClient {
+	return &pieceServiceClient{cc}
+}
+
+func (c *pieceServiceClient) ListPieces(ctx context.Context, in *ListPiecesRequest, opts ...grpc.CallOption) (*ListPiecesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListPiecesResponse)
+	err := c.cc.Invoke(ctx, PieceService_ListPieces_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// PieceServiceServer is the server API for PieceService service.
+// All implementations must embed UnimplementedPieceServiceServer
+// for forward compatibility.
+//
+// PieceService is what a holder says of the pieces of the files that it offers,
+// at the address of its PeerService. A holder that does not serve it, or is
+// not asked, gives the same bytes: clients then have nothing but the digest of
+// the whole to judge by.
+//
+// Nothing proves a list. It commits its holder: bytes of a holder that are not
+// what it said itself show that it lies. That all pieces together hash to the
+// name of the file is what shows that a list was right.
+type PieceServiceServer interface {
+	// ListPieces gives digests of pieces, in pages. What is not offered is not
+	// found.
+	ListPieces(context.Context, *ListPiecesRequest) (*ListPiecesResponse, error)
+	mustEmbedUnimplementedPieceServiceServer()
+}
+
+// UnimplementedPieceServiceServer must be embedded to have
+// forward compatible implementations.
+//
+// NOTE: this should be embedded by value instead of pointer to avoid a nil
+// pointer dereference when methods are called.
+type UnimplementedPieceServiceServer struct{}
+
+func (UnimplementedPieceServiceServer) ListPieces(context.Context, *ListPiecesRequest) (*ListPiecesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListPieces not implemented")
+}
+func (UnimplementedPieceServiceServer) mustEmbedUnimplementedPieceServiceServer() {}
+func (UnimplementedPieceServiceServer) testEmbeddedByValue()                      {}
+
+// UnsafePieceServiceServer may be embedded to opt out of forward compatibility for this service.
+// Use of this interface is not recommended, as added methods to PieceServiceServer will
+// result in compilation errors.
+type UnsafePieceServiceServer interface {
+	mustEmbedUnimplementedPieceServiceServer()
+}
+
+func RegisterPieceServiceServer(s grpc.ServiceRegistrar, srv PieceServiceServer) {
+	// If the following call panics, it indicates UnimplementedPieceServiceServer was
+	// embedded by pointer and is nil.  This will cause panics if an
+	// unimplemented method is ever invoked, so we test this at initialization
+	// time to prevent it from happening at runtime later due to I/O.
+	if t, ok := srv.(interface{ testEmbeddedByValue() }); ok {
+		t.testEmbeddedByValue()
+	}
+	s.RegisterService(&PieceService_ServiceDesc, srv)
+}
+
+func _PieceService_ListPieces_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListPiecesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PieceServiceServer).ListPieces(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PieceService_ListPieces_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PieceServiceServer).ListPieces(ctx, req.(*ListPiecesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+// PieceService_ServiceDesc is the grpc.ServiceDesc for PieceService service.
+// It's only intended for direct use with grpc.RegisterService,
+// and not to be introspected or modified (even as a copy)
+var PieceService_ServiceDesc = grpc.ServiceDesc{
+	ServiceName: "ddm.v1.PieceService",
+	HandlerType: (*PieceServiceServer)(nil),
+	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "ListPieces",
+			Handler:    _PieceService_ListPieces_Handler,
+		},
+	},
+	Streams:  []grpc.StreamDesc{},
+	Metadata: "ddm/v1/share.proto",
+}

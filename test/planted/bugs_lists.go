@@ -1,0 +1,74 @@
+package main
+
+// listBugs break what is made of holders' word for the pieces of a shared file.
+func listBugs() []bug {
+	const (
+		pure   = "client/blame/lists.go"
+		client = "client/lists.go"
+		shares = "internal/shares/pieces.go"
+		system = "test/system:Lists"
+		blame  = "client/blame"
+	)
+	return []bug{
+		{
+			"take a holder's second word", pure,
+			`	if l.by[holder] != nil {
+		return false
+	}
+`, "", blame,
+		},
+		{
+			"blame who contradicts another one's list", pure,
+			`	if l.Says(holder, i) {
+		return true`,
+			`	if l.Says(holder, i) || l.by[holder] != nil {
+		return true`, blame,
+		},
+		{
+			"believe the same list again", pure,
+			`	l.lists = slices.DeleteFunc(l.lists, func(o *list) bool { return o == believed })
+	return liars`,
+			`	_ = believed
+	return liars`, blame,
+		},
+		{
+			"try the dearest list next", pure,
+			`l.distance(l.believed)-l.distance(o)`, `l.distance(o)-l.distance(l.believed)`, blame,
+		},
+		{
+			"believe what the fewest say", pure,
+			`len(o.holders)-len(l.believed.holders))`, `len(l.believed.holders)-len(o.holders))`, blame,
+		},
+		{
+			"ask who says otherwise all the same", client,
+			`		if gone := l.otherwise(peer, &peer.held); gone.Len() > 0 {`,
+			`		if gone := l.otherwise(peer, &peer.held); gone.Len() > 1<<40 {`, system,
+		},
+		{
+			"keep what only a false list says", client,
+			`next != nil && bytes.Equal(next[i], before.Sums[i])`, `next != nil`, system,
+		},
+		{
+			"starve on a list that nobody brings", client,
+			`now-l.lastByte < starvedAfter {`, `now-l.lastByte < starvedAfter*1000 {`, system,
+		},
+		{
+			"never name those who said otherwise", "client/finish.go",
+			"	d.dissent()\n", "", system,
+		},
+		{
+			"hunt before holders were asked for lists", "client/finish.go",
+			`if again, ok := d.seek(err); ok {`, `if again, ok := d.seek(err); ok && size < 0 {`, system,
+		},
+		{
+			"take digests of another grid", shares,
+			`page.GetSize() != size || page.GetPieceLength() != p.Length:`,
+			`page.GetSize() != size:`, "internal/shares",
+		},
+		{
+			"hash the last piece with the one before", shares,
+			`		if p.left -= int64(len(part)); p.left == 0 {`,
+			`		if p.left -= int64(len(part)); p.left < 0 {`, "internal/shares",
+		},
+	}
+}
