@@ -19,12 +19,17 @@ import (
 
 // The whole has not the digest that it should have, and nothing else is known:
 // what others gave is fetched again and compared with what is on disk, until
-// it is proved who lied. Everything that a liar gave, and nobody compared, is
-// then dropped, and the download goes on without it.
+// it is proved who lied. What the witness has takes the place of what differs.
+// If the whole is right then, so is all else that the liar gave; if not, what of
+// that nobody compared is dropped, and the download goes on without the liar.
 //
 //	commit --Corrupt--> blame.Hunt --Next--> witness: own line, or two peers
 //	                        ^                   |
-//	                        '------ Blame ------'--> dropped, banned --> once more
+//	                        '------ Blame ------'--> healed --whole--> banned
+//	                                                   '------------> dropped, banned --> once more
+//
+// So every byte comes once more at most, compared or in the place of another,
+// and of a block that differs twice.
 
 // past is what earlier attempts of one download leave to the next.
 type past struct {
@@ -62,6 +67,7 @@ type hunter struct {
 type mismatch struct {
 	r       byterange.Range
 	content []byte // that the witness has
+	more    []byte // that it has behind
 }
 
 func (m *mismatch) Error() string { return fmt.Sprintf("bytes %v differ", m.r) }
@@ -88,7 +94,8 @@ func (d *download) hunt(ctx context.Context, size int64, cause error) error {
 	if len(h.found)+len(h.hunt.Liars()) == 0 {
 		return errors.Join(fmt.Errorf("%w; %s, so it is thrown away", cause, d.unexplained(h.total)), d.file.Discard())
 	}
-	if err := h.replace(); err != nil {
+	whole := d.sums.compute(ctx, d.file, 0, size) == nil
+	if err := h.replace(whole); err != nil {
 		return err
 	}
 	d.req.past.story = append(d.req.past.story, h.found...)
@@ -186,8 +193,9 @@ func (d *download) confer(ctx context.Context, w witness, r byterange.Range, sam
 			same(byterange.Range{Off: off, Len: n})
 		}
 		if rest := p[n:]; len(rest) > 0 {
-			rest = rest[:min(len(rest), proofLength)]
-			return &mismatch{r: byterange.Range{Off: off + n, Len: int64(len(rest))}, content: bytes.Clone(rest)}
+			proof := min(len(rest), proofLength)
+			rest = bytes.Clone(rest)
+			return &mismatch{r: byterange.Range{Off: off + n, Len: int64(proof)}, content: rest[:proof], more: rest[proof:]}
 		}
 		return nil
 	})
@@ -214,6 +222,24 @@ func (h *hunter) judge(ctx context.Context, g blame.Given, w witness, others []w
 	for _, liar := range v.liars {
 		h.hunt.Blame(liar)
 	}
+	if len(v.liars) == 0 || slices.Contains(v.liars, w.giver) {
+		return nil
+	}
+	return h.heal(w, m)
+}
+
+// heal puts what a witness brought in the place of what differs from it. Where
+// that was proof two say the same; the rest is its own word.
+func (h *hunter) heal(w witness, m *mismatch) error {
+	d := h.d
+	whole := byterange.Range{Off: m.r.Off, Len: m.r.Len + int64(len(m.more))}
+	if _, err := d.file.Drop(whole); err != nil {
+		return err
+	}
+	if _, err := d.file.WriteAt([][]byte{m.content, m.more}, whole.Off, w.giver); err != nil {
+		return err
+	}
+	d.req.past.compared.Add(m.r)
 	return nil
 }
 
@@ -227,11 +253,16 @@ func (d *download) mirrorSite(host string) (*site, bool) {
 	return nil, false
 }
 
-// replace drops what liars gave and nobody found right, and leaves them out.
-func (h *hunter) replace() error {
+// replace leaves liars out, and drops what they gave and nobody found right:
+// nothing, if the whole is.
+func (h *hunter) replace(whole bool) error {
 	d := h.d
 	for _, liar := range h.hunt.Liars() {
 		name, gave := h.expel(liar)
+		if whole {
+			h.found = append(h.found, name+" gave wrong bytes; it is left out, and they are replaced: the rest of what it gave is right, or the whole would not be")
+			continue
+		}
 		var dropped int64
 		for x := range d.file.Extents() {
 			if !gave(x.Giver) {

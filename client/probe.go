@@ -187,7 +187,7 @@ const firstRange = 1 << 20 // bytes that the probe asks for; its body is kept
 // firstRange returns how many bytes the probe asks for: where others have the
 // first ones, or fetch them, they need not come with it.
 func (d *download) firstRange() int64 {
-	if d.others() {
+	if d.others() || len(d.req.past.story) > 0 { // or most of it is here
 		return 1
 	}
 	return firstRange

@@ -203,7 +203,7 @@ func (d *download) narrow(m *mismatch) (*mismatch, string) {
 		r := x.Intersect(m.r)
 		theirs, mine := m.content[r.Off-m.r.Off:r.End()-m.r.Off], make([]byte, r.Len)
 		if _, err := d.file.ReadAt(mine, r.Off); err == nil && !bytes.Equal(mine, theirs) {
-			return &mismatch{r, theirs}, x.Giver
+			return &mismatch{r: r, content: theirs}, x.Giver
 		}
 	}
 	return nil, ""

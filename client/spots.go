@@ -209,7 +209,7 @@ func (d *download) inspect(ctx context.Context, giver string, r byterange.Range)
 		if bytes.Equal(mine, []byte(content)) {
 			return spotted{r: r, looked: true}
 		}
-		e.what, e.err = d.arbitrate(ctx, giver, w, list[i+1:], &mismatch{r, []byte(content)})
+		e.what, e.err = d.arbitrate(ctx, giver, w, list[i+1:], &mismatch{r: r, content: []byte(content)})
 		e.looked = e.err == nil
 		if errors.Is(e.err, errdefs.Corrupt) {
 			e.lost = &dispute{r, giver}

@@ -65,19 +65,23 @@ type Given struct {
 const (
 	sampleLength = 64 << 10
 	samplesEach  = 8        // of one giver, by chance, before everything is compared
-	runLength    = 16 << 20 // that is compared at once afterwards
+	runShare     = 64       // one part in so many is compared at once afterwards,
+	leastRun     = 1 << 20  // so many bytes at least
+	mostRun      = 16 << 20 // and at most
 )
 
 // Hunt is the search for who gave wrong bytes, when all that is known is that
 // some are wrong. First a few blocks of each giver are compared, which finds
-// who lies in bulk; only if nobody is found, everything is. No byte is compared
-// twice.
+// who lies in bulk; only if nobody is found, everything is, a run of one giver
+// and a run of another, by chance: who lies in several places is found long
+// before the end, whoever it is. No byte is compared twice.
 type Hunt struct {
 	random func(n int64) int64 // a number below n
 	left   map[string]*byterange.Set
 	order  []string
 	due    map[string]int // samples of a giver still to be taken
 	liars  map[string]bool
+	run    int64 // that is compared at once
 }
 
 // New begins a hunt among givers. What is of nobody else is given by none of
@@ -91,6 +95,11 @@ func New(given []Given, random func(n int64) int64) *Hunt {
 		}
 		h.left[g.Giver].Add(g.Range)
 	}
+	total := int64(0)
+	for _, s := range h.left {
+		total += s.Bytes()
+	}
+	h.run = min(max(total/runShare, leastRun), mostRun)
 	// Who gave most is looked at first: so is most of the file, soon.
 	slices.SortStableFunc(h.order, func(a, b string) int { return cmp.Compare(h.left[b].Bytes(), h.left[a].Bytes()) })
 	return h
@@ -109,13 +118,31 @@ func (h *Hunt) Next() (g Given, ok bool) {
 	if len(h.liars) > 0 {
 		return Given{}, false
 	}
-	for _, giver := range h.order {
+	if giver, ok := h.anybody(); ok {
 		for r := range h.left[giver].All() {
-			r.Len = min(r.Len, runLength)
+			r.Len = min(r.Len, h.run)
 			return h.cut(giver, r), true
 		}
 	}
 	return Given{}, false
+}
+
+// anybody picks a giver by chance, as much as is left to compare of it.
+func (h *Hunt) anybody() (string, bool) {
+	total := int64(0)
+	for _, giver := range h.order {
+		total += h.left[giver].Bytes()
+	}
+	if total == 0 {
+		return "", false
+	}
+	at := h.random(total)
+	for _, giver := range h.order {
+		if at -= h.left[giver].Bytes(); at < 0 {
+			return giver, true
+		}
+	}
+	return "", false
 }
 
 // chance picks a block of a giver's bytes.

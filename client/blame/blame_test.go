@@ -169,3 +169,39 @@ func TestHuntInBulk(t *testing.T) {
 		t.Errorf("%q after %d bytes", h.Liars(), spent)
 	}
 }
+
+// TestHuntTakesTurns: who lies in a few places is found long before everything
+// was compared, even if it gave least.
+func TestHuntTakesTurns(t *testing.T) {
+	t.Parallel()
+	const rounds, all = 200, 62 << 20
+	var spent int64
+	for seed := range uint64(rounds) {
+		rng := rand.New(rand.NewPCG(seed, 9))
+		var given []blame.Given
+		for i := range int64(62) {
+			giver := "liar"
+			if i >= 6 {
+				giver = fmt.Sprint(i % 7)
+			}
+			given = append(given, blame.Given{Range: byterange.Range{Off: i << 20, Len: 1 << 20}, Giver: giver})
+		}
+		var wrong byterange.Set
+		for range 4 {
+			wrong.Add(byterange.Range{Off: rng.Int64N(6 << 20), Len: 1})
+		}
+		h := blame.New(given, rng.Int64N)
+		for g, ok := h.Next(); ok; g, ok = h.Next() {
+			if spent += g.Len; wrong.Overlap(g.Range) > 0 {
+				h.Blame(g.Giver)
+			}
+		}
+		unseen := h.Unseen("liar")
+		spent += unseen.Bytes()
+	}
+	if mean := float64(spent) / rounds / all; mean > 0.5 {
+		t.Errorf("%.2f of the file come again", mean)
+	} else {
+		t.Logf("%.2f of the file come again", mean)
+	}
+}

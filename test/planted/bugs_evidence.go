@@ -58,12 +58,7 @@ func evidenceBugs() []bug {
 		},
 		{
 			"stop the hunt after the samples", judge,
-			`			r.Len = min(r.Len, runLength)
-`, `			if len(h.order) > 0 {
-				return Given{}, false
-			}
-			r.Len = min(r.Len, runLength)
-`, blame,
+			`	if giver, ok := h.anybody(); ok {`, `	if giver, ok := h.anybody(); ok && len(h.order) == 0 {`, blame,
 		},
 		{
 			"trust what a peer gave as if it were the own line's", hunt,
@@ -72,8 +67,8 @@ func evidenceBugs() []bug {
 		},
 		{
 			"find the liar and keep what it gave", hunt,
-			`	if err := h.replace(); err != nil {`,
-			`	if err := error(nil); err != nil {`, system + ":Hunt",
+			`	if err := h.replace(whole); err != nil {`,
+			`	if err := error(nil); err != nil && whole {`, system + ":Hunt",
 		},
 		{
 			"mix what no evidence joins", require,

@@ -1,6 +1,7 @@
 package main
 
-// listBugs break what is made of holders' word for the pieces of a shared file.
+// listBugs break what is made of holders' word for the pieces of a shared file,
+// and the hunt for who lied where nobody says anything of pieces.
 func listBugs() []bug {
 	const (
 		pure   = "client/blame/lists.go"
@@ -59,6 +60,21 @@ func listBugs() []bug {
 		{
 			"hunt before holders were asked for lists", "client/finish.go",
 			`if again, ok := d.seek(err); ok {`, `if again, ok := d.seek(err); ok && size < 0 {`, system,
+		},
+		{
+			"compare one giver after the other", "client/blame/blame.go",
+			`		if at -= h.left[giver].Bytes(); at < 0 {`,
+			`		if at -= h.left[giver].Bytes(); at < 0 || h.left[giver].Len() > 0 {`, blame,
+		},
+		{
+			"fetch again what a liar gave although the whole is right", "client/hunt.go",
+			`h.replace(whole)`, `h.replace(whole && size < 0)`, "test/system:HuntForALiar",
+		},
+		{
+			"put nothing in the place of what differs", "client/hunt.go",
+			`	return h.heal(w, m)
+`, `	return nil
+`, "test/system:HuntForALiar",
 		},
 		{
 			"take digests of another grid", shares,

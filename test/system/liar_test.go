@@ -102,6 +102,7 @@ type liar struct {
 	probe *ddmv1.ProbeResponse       // nil: fails
 	begun atomic.Int32               // streams
 	asked atomic.Int32               // assignments
+	sent  atomic.Int64               // bytes
 	heard sync.Map                   // every request as text
 }
 
@@ -192,6 +193,7 @@ func (s *lies) data(id uint64, off int64, p []byte) error {
 	if s.rate > 0 {
 		time.Sleep(time.Duration(float64(len(p)) / s.rate * float64(time.Second)))
 	}
+	s.sent.Add(int64(len(p)))
 	return s.stream.SendMsg(&rpc.Frame{Assignment: id, Offset: off, CRC32C: crc, Payload: mem.BufferSlice{mem.SliceBuffer(p)}})
 }
 
