@@ -194,12 +194,10 @@ func (l *Lists) Refute() (liars []string) {
 		return nil
 	}
 	liars = slices.Sorted(maps.Keys(l.believed.holders))
-	believed := l.believed
 	l.believed = nil
 	for _, holder := range liars {
-		l.Expel(holder)
+		l.Expel(holder) // the list goes with the last of them
 	}
-	l.lists = slices.DeleteFunc(l.lists, func(o *list) bool { return o == believed })
 	return liars
 }
 

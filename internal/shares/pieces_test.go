@@ -125,3 +125,22 @@ func FuzzAskPieces(f *testing.F) {
 		}
 	})
 }
+
+// TestPiecesOfAnotherGrid: lists that cannot be compared are of no use.
+func TestPiecesOfAnotherGrid(t *testing.T) {
+	t.Parallel()
+	const size = 4 << 20
+	for _, page := range []*ddmv1.ListPiecesResponse{
+		{Size: size, PieceLength: 2 << 20, Sums: make([]byte, 4*32)},
+		{Size: size + 1, PieceLength: 1 << 20, Sums: make([]byte, 4*32)},
+		{Size: size, PieceLength: 1 << 20, Sums: make([]byte, 5*32)},
+		{Size: size, PieceLength: 1 << 20, Sums: make([]byte, 3*32)},
+		{Size: size, PieceLength: 1 << 20, Sums: make([]byte, 4*32-1)},
+		{},
+	} {
+		_, err := shares.AskPieces(t.Context(), pages(func(*ddmv1.ListPiecesRequest) (*ddmv1.ListPiecesResponse, error) { return page, nil }), sha256.Sum256(nil), size)
+		if !errors.Is(err, errdefs.BadReply) {
+			t.Errorf("%d bytes in pieces of %d, %d bytes of digests: %v", page.GetSize(), page.GetPieceLength(), len(page.GetSums()), err)
+		}
+	}
+}
