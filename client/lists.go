@@ -335,6 +335,10 @@ func (d *download) dissent() {
 	}
 	for _, id := range d.req.lists.Dissenters() {
 		name := d.roster.name(id)
+		if !d.req.lists.Heard(id) && !d.roster.knows(id) { // a member of the swarm, that passed on what it was given
+			d.c.log.Debug("a member passed on something else than the file", "peer", name)
+			continue
+		}
 		d.notes = append(d.notes, "the peer "+name+" has, or says, something else than the file; nothing of that was used")
 		d.rep.Source(progress.SourceChange{Name: name, Change: "banned", Reason: "what it has, or says, is not the file"})
 	}

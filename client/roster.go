@@ -176,6 +176,13 @@ func (r *roster) dismiss(id string) {
 	delete(r.members, id)
 }
 
+// knows reports whether a tracker lists a peer, apart from members of the swarm.
+func (r *roster) knows(id string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.peers[id] != nil
+}
+
 // properID reports whether an id can stand in the records of who gave what.
 func properID(id string) bool {
 	return id != "" && len(id) <= 64 && !strings.ContainsFunc(id, unicode.IsControl)

@@ -32,8 +32,9 @@ type row struct {
 	kind    string // local, peer
 	local   *localSource
 	peer    *remoteSource
-	line    uint32 // its id, own or the peer's
-	seed    bool   // a memory that is treated as an origin
+	line    uint32              // its id, own or the peer's
+	seed    bool                // a memory that is treated as an origin
+	were    []schedule.SourceID // that this one is the same as
 	mirror  *mirror
 	here    bool
 	brought int64 // bytes of earlier streams of the same line
@@ -73,6 +74,7 @@ func (t *table) add(r *row) *row {
 	t.rows[r.id] = r
 	if i := slices.IndexFunc(t.order, func(o *row) bool { return !o.here && o.name == r.name && o.kind == r.kind }); i >= 0 {
 		r.brought = t.order[i].bytes() // it is back
+		r.were = slices.Concat(t.order[i].were, []schedule.SourceID{t.order[i].id})
 		t.order[i] = r
 	} else {
 		t.order = append(t.order, r)
@@ -207,7 +209,7 @@ func (t *table) late(id schedule.AssignmentID, fresh int64) {
 		return
 	}
 	for _, r := range t.order {
-		if r.id == sid {
+		if r.id == sid || slices.Contains(r.were, sid) {
 			r.brought += fresh
 		}
 	}

@@ -67,6 +67,9 @@ func (l *Lists) Say(holder string, sums [][]byte) bool {
 	return true
 }
 
+// Heard reports whether a holder said anything.
+func (l *Lists) Heard(holder string) bool { return l.by[holder] != nil }
+
 // Choose believes one of the lists and returns it; nil: there is none that was
 // not passed. At first it is what most holders say, afterwards what differs
 // least from what was believed, since that is what it costs to find out; of

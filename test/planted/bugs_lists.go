@@ -44,7 +44,7 @@ func listBugs() []bug {
 		},
 		{
 			"keep what only a false list says", client,
-			`next != nil && bytes.Equal(next[i], before.Sums[i])`, `next != nil`, system,
+			`bytes.Equal(next[i], before.Sums[i])`, `(bytes.Equal(next[i], before.Sums[i]) || i >= 0)`, system,
 		},
 		{
 			"starve on a list that nobody brings", client,

@@ -61,6 +61,13 @@ func lie(f origintest.File, has func(off int64, p []byte)) *crook {
 	}}
 }
 
+// silent is one that brings nothing of what it says.
+func silent(f origintest.File) *crook {
+	c := lie(f, everything)
+	c.has = func(int64, []byte) { time.Sleep(time.Hour) }
+	return c
+}
+
 func everything(_ int64, p []byte) {
 	for i := range p {
 		p[i] ^= 1
@@ -161,11 +168,7 @@ func TestListsOfHolders(t *testing.T) {
 		{name: "two that agree about a byte", honest: 1, crooks: []*crook{lie(f, at(mib)), lie(f, at(mib))}, extra: 2 * mib},
 		{name: "two that do not", honest: 1, crooks: []*crook{lie(f, everything), lie(f, at(mib))}, extra: f.Size + 16*mib},
 		{name: "a liar among those without lists", crooks: []*crook{{mute: true}, lie(f, everything)}, extra: f.Size + 8*mib, named: []bool{false, true}},
-		{name: "one that says it and does not bring it", honest: 1, crooks: []*crook{func() *crook {
-			c := lie(f, everything)
-			c.has = func(int64, []byte) { time.Sleep(time.Hour) }
-			return c
-		}()}, extra: 4 * mib},
+		{name: "two that say it and do not bring it", honest: 1, crooks: []*crook{silent(f), silent(f)}, extra: 4 * mib},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			bubble(t, nil, func(w *world) {
@@ -232,4 +235,36 @@ func TestListsOfSmallFile(t *testing.T) {
 			w.t.Errorf("banned are %q, %d bytes came; %q", a.banned(), a.done.LAN, a.notes)
 		}
 	})
+}
+
+// TestListsInASwarm: several want the file at once and pass on what they have,
+// what came from a liar too, until they know. The liar is named, and none of
+// those who did not know.
+func TestListsInASwarm(t *testing.T) {
+	f := origintest.NewFile(24*mib+77, 412)
+	for name, c := range map[string]*crook{"another file": lie(f, everything), "one byte": lie(f, at(5*mib)), "the right list": {has: everything}} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, nil, func(w *world) {
+				w.tracker()
+				w.sharer("h0", w.folder("f.bin", f), 4*mib)
+				c.rate = 4 * mib
+				w.crook("crook", f, c)
+				list := w.getters(4, 4*mib, w.user(1, nil).listed("ddm:f.bin", 2))
+				for _, s := range list {
+					s.a.replaced, s.a.retracted = true, true
+				}
+				w.all(list)
+				for _, s := range list {
+					s.same(f)
+					w.t.Log(s.took, s.a, s.a.moves, s.a.notes)
+					if s.a.done == nil {
+						continue
+					}
+					if got := s.a.banned(); len(got) > 1 || len(got) == 1 && got[0] != "crook" || len(got) == 0 && c.says != nil {
+						w.t.Errorf("%s banned %q: %q", s.name, got, s.a.done.Notes)
+					}
+				}
+			})
+		})
+	}
 }
