@@ -182,8 +182,8 @@ func swarmBugs() []bug {
 		},
 		{
 			"take a pause of our own for others' silence", "client/loop.go",
-			`	ours := since > asleepAfter`,
-			`	ours := since > 1000*asleepAfter`, system + ":ClientAsleep",
+			`	asleep := since > asleepAfter`,
+			`	asleep := since > 1000*asleepAfter`, system + ":ClientAsleep",
 		},
 		{
 			"tell that there is no room as any failed write", "cmd/ddm-client/exit.go",
