@@ -325,6 +325,7 @@ func TestPushAmongLiars(t *testing.T) {
 		liar := w.swarmerWith("liar", 1, 5e6, offer.NewShelf(), served, nil)
 		w.t.Cleanup(withdraw)
 		liar.job = client.Job{Shared: p.found, Dir: liar.dir, Output: "f.bin"}
+		liar.a.retracted, liar.a.replaced = true, true // of what others passed on
 		var lying sync.WaitGroup
 		lying.Go(liar.get)
 		p.a.retracted = true
