@@ -51,7 +51,7 @@ func (s *Scheduler) steal(thief, victim *lane) bool {
 	fast, slow := s.expected(thief), s.pace(victim)
 	delay := s.startDelay(thief.src)
 	left := s.paceLeft(victim, victim.work()) - delay
-	if left < s.worth(thief.src) {
+	if left < s.worth(thief, slow) {
 		return false
 	}
 	// x/fast + delay = (work-x)/slow
@@ -96,21 +96,22 @@ func (s *Scheduler) steal(thief, victim *lane) bool {
 // In a swarm each byte is to leave the origin once, and what is on its way behind
 // a cut leaves it in vain: whoever will have brought its part before everything
 // else is here needs no help.
-func (s *Scheduler) worth(thief *source) time.Duration {
+func (s *Scheduler) worth(thief *lane, pace float64) time.Duration {
 	switch {
-	case thief.memory:
+	case thief.src.memory:
 		return worthStealing
-	case s.habits[thief.origin].most > 0:
+	case s.habits[thief.src.origin].most > 0:
 		return worthRefusal
 	case s.among > 1:
-		return worthTwice + s.allIn()
+		return worthTwice + s.allIn(thief, pace)
 	}
 	return worthStealing
 }
 
-// allIn returns when everything will be here, if it goes on as it does.
-func (s *Scheduler) allIn() time.Duration {
-	return seconds(float64(s.cfg.Size-s.done.Bytes()) / max(s.rate, minRate))
+// allIn returns when everything will be here if it goes on as it does, or if a lane
+// helps the one of that pace that is at work alone.
+func (s *Scheduler) allIn(thief *lane, pace float64) time.Duration {
+	return seconds(float64(s.cfg.Size-s.done.Bytes()) / max(s.rate, s.expected(thief)+pace))
 }
 
 // inFlight returns how many bytes of a lane may have left the origin without
@@ -191,7 +192,7 @@ func (s *Scheduler) copyLast(thief *lane) {
 	need := s.startDelay(thief.src) + seconds(float64(rest.Len)/s.expected(thief))
 	budget := int64(maxCopyShare * float64(s.cfg.Size))
 	silent := slow.answered == 0 && s.now-slow.since > hedgeAfter+2*s.slowestStart // a copy of nothing costs nothing
-	if need+s.worth(thief.src) > longest || !silent && s.stats.Duplicate+s.copying()+rest.Len > budget {
+	if need+s.worth(thief, s.pace(slow.lane)) > longest || !silent && s.stats.Duplicate+s.copying()+rest.Len > budget {
 		return
 	}
 	s.stats.Copies++

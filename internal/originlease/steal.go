@@ -10,10 +10,10 @@ const (
 	stealGain = 0.5      // seconds by which the one that is stolen from must end earlier
 	stealGrid = 64 << 10 // bytes: at the end, pieces count less than time
 
-	// What a member brings in unseen seconds, at most so many bytes of each run, is
-	// left to it: it arrived and was not reported, or will have before it is told.
+	// What a member brings in unseen seconds, at most so many bytes, is left to it: it
+	// arrived and was not reported, or will have before it is told.
 	unseen     = 0.5
-	mostUnseen = 512 << 10
+	mostUnseen = Piece
 )
 
 // steal adds to set what m takes from the member that would be through last, so
@@ -54,18 +54,18 @@ func (t *Table) steal(m *member, mean float64, set *byterange.Set) (from *member
 // the origin twice.
 func (t *Table) highest(of, m *member, bytes int64, set *byterange.Set) {
 	rate, _ := of.pace.rate()
-	keep := min(int64(rate*unseen), mostUnseen)
+	bytes = min(bytes, of.leased-min(int64(rate*unseen), mostUnseen))
 	fetching := slices.Collect(t.find(byterange.Range{Len: t.size}, func(s state) bool { return s == state{by: of.id} }))
 	for _, r := range slices.Backward(fetching) {
 		if bytes <= 0 || set.Len() >= maxLeaseRuns {
 			return
 		}
-		from := max(r.Off+keep, r.End()-bytes)
+		from := max(r.Off, r.End()-bytes)
 		if from > r.Off {
 			from = (from + stealGrid - 1) / stealGrid * stealGrid
 		}
 		part := byterange.Between(from, r.End())
-		bytes -= max(part.Len, 0)
+		bytes -= r.Len
 		for gap := range m.has.Missing(part) {
 			set.Add(gap)
 		}

@@ -58,8 +58,8 @@ func leaseBugs() []bug {
 		},
 		{
 			"take what the victim is about to bring", steal,
-			`	keep := min(int64(rate*unseen), mostUnseen)`,
-			`	keep := min(int64(rate*unseen), 0)`, leases,
+			`of.leased-min(int64(rate*unseen), mostUnseen))`,
+			`of.leased-min(int64(rate*unseen), 0))`, leases,
 		},
 		{
 			"count time without a lease for a member's pace", "internal/originlease/pace.go",

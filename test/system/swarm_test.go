@@ -289,7 +289,7 @@ func TestSwarmOfSmallFiles(t *testing.T) {
 				for _, s := range list {
 					s.same(f)
 				}
-				most := 1.03 + 256<<10/float64(size) // one cell that was fetched when its end was given to somebody else
+				most := 1.03 + 512<<10/float64(size) // cells that were fetched when their ends were given to somebody else
 				if n := w.copies(f); n > most {
 					w.t.Errorf("%.3f copies left the origin, want %.3f at most", n, most)
 				}
