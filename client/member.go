@@ -65,7 +65,7 @@ func (l *loop) joinSwarm(p *probed, have byterange.Set) {
 	if d.others() {
 		d.taking.confirmed += p.confirm()
 	}
-	if d.hint.GetOthers() > 0 {
+	if d.hint.GetOthers() > 0 && d.job.Shared == nil { // of which no probe brings anything
 		l.member.calm = l.now() + firstBinds
 	}
 	l.bind(p.fetching(have))

@@ -195,6 +195,9 @@ func (l *loop) joinMemory(peer *remoteSource) {
 	}
 	if r := l.table.addMemory(l.now(), peer, l.pool.first(), l.isSeed(peer)); r != nil {
 		l.welcome([]*row{r})
+		if r.seed {
+			l.hunger() // not at the next tick only
+		}
 	}
 }
 
