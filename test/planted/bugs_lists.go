@@ -43,10 +43,6 @@ func listBugs() []bug {
 			`		if gone := l.otherwise(peer, &peer.held); gone.Len() > 1<<40 {`, system,
 		},
 		{
-			"keep what only a false list says", client,
-			`bytes.Equal(next[i], before.Sums[i])`, `(bytes.Equal(next[i], before.Sums[i]) || i >= 0)`, system,
-		},
-		{
 			"starve on a list that nobody brings", client,
 			`now-l.lastByte < starvedAfter {`, `now-l.lastByte < starvedAfter*1000 {`, system,
 		},
