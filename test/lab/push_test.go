@@ -96,10 +96,10 @@ func (p *pushing) same(t *testing.T, names ...string) {
 	}
 }
 
-// sent is what a host sent over the LAN so far, in bytes, headers included.
-func (p *pushing) sent(t *testing.T, host string) int64 {
+// sent is what the pusher sent over the LAN so far, in bytes, headers included.
+func (p *pushing) sent(t *testing.T) int64 {
 	t.Helper()
-	out, err := p.lab.Host(host).Output(t.Context(), "cat", "/sys/class/net/lan/statistics/tx_bytes")
+	out, err := p.lab.Host("client").Output(t.Context(), "cat", "/sys/class/net/lan/statistics/tx_bytes")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +115,7 @@ func TestPush(t *testing.T) {
 	correctness(t)
 	const size = 24 << 20
 	p := newPushing(t, 4, size)
-	before := p.sent(t, "client")
+	before := p.sent(t)
 	d := p.push(t)
 	d.await(t, "a third of all copies was there", func(e event) bool { return e.Event == "progress" && e.Bytes >= 4*size/3 })
 	p.peers["p4"].Kill()
@@ -124,7 +124,7 @@ func TestPush(t *testing.T) {
 		t.Errorf("status %d, %q", r.status, last.Message)
 	}
 	p.same(t, "p1", "p2", "p3")
-	if copies := float64(p.sent(t, "client")-before) / size; copies > 1.5 {
+	if copies := float64(p.sent(t)-before) / size; copies > 1.5 {
 		t.Errorf("%.2f copies left the pusher", copies)
 	}
 	again := p.push(t, "--peer", "p1", "--peer", "p2", "--peer", "p3").end(t)
@@ -150,14 +150,14 @@ func pushRound(t *testing.T, tb *table) {
 	p := newPushing(t, receivers, pushSize)
 	rate := p.lanRate(t, "client", "p1", 32<<20)
 	bound := pushSize / rate
-	before := p.sent(t, "client")
+	before := p.sent(t)
 	d := p.push(t)
 	r := d.end(t)
 	if r.status != 0 {
 		t.Fatalf("status %d", r.status)
 	}
 	took := r.last(t, "done").Time.Sub(r.last(t, "start").Time).Seconds()
-	copies := float64(p.sent(t, "client")-before) / pushSize
+	copies := float64(p.sent(t)-before) / pushSize
 	t.Logf("%.2f s, with hashing and all %.2f s; bound %.2f s (%.2f MB/s); %.3f copies with headers; CPU %v",
 		took, r.wall.Seconds(), bound, rate/1e6, copies, d.proc.CPU())
 	course(t, r, receivers*pushSize)
