@@ -42,7 +42,7 @@ func newLocalSource(ctx context.Context, d *download, line *origin.Line, m *mirr
 	l.in.giver = m.giver("own:" + line.Name())
 	l.runner = transfer.New(transfer.Config{
 		Line: line, Lanes: lanes, Frame: frame, Pool: rpc.Pool(),
-		Resource: m.resource(d.req),
+		Resource: m.resource(d.req), Further: func() { d.untagged(m) },
 	}, l)
 	return l
 }

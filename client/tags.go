@@ -69,7 +69,9 @@ func (d *download) tagged(m *mirror, seen origin.Generation) {
 }
 
 // untagged is called likewise for own lines' replies that have no validator,
-// where samples are to make up for that: each of them is in doubt.
+// where samples are to make up for that: each of them is in doubt, also those
+// that go on where one ended early. None being left out, the first of another
+// version finds blocks of the old one only.
 func (d *download) untagged(m *mirror) {
 	if d.file == nil || d.provable() || !d.vetting || !bare(m.gen) {
 		return

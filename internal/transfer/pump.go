@@ -127,6 +127,11 @@ func (p *pump) fetch(ctx context.Context, a *assignment) error {
 		case reply.Gen != first.Gen || reply.Level < first.Level:
 			_ = reply.Body.Close() // nothing of it is wanted
 			return fmt.Errorf("%w: a further reply names other validators; it has to be judged anew", errdefs.Unavailable)
+		case p.cfg.Further != nil:
+			p.lock()
+			p.flushLocked()
+			p.unlock()
+			p.cfg.Further()
 		}
 		got, err := p.drain(a, reply)
 		if err != nil {

@@ -65,6 +65,7 @@ type Config struct {
 	Frame    int            // most bytes of a frame, for lanes that fill it in no time; 0 and less than 256 KiB: 256 KiB
 	Pool     mem.BufferPool // frames come from here; nil: gRPC's default pool
 	Observe  func(n int)    // told the body bytes of each read; nil: nobody
+	Further  func()         // called before a further reply of an assignment is read, when the sink has what came before; nil: nobody
 }
 
 // Runner runs the assignments of one resource on one line.

@@ -481,6 +481,30 @@ func TestShortRepliesAreContinued(t *testing.T) {
 	})
 }
 
+// TestFurtherIsCalled: once for each reply but the first, when the sink has all
+// that came before it.
+func TestFurtherIsCalled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		short := func(ctx context.Context, r byterange.Range) (byterange.Range, io.Reader, error) {
+			return whole(ctx, byterange.Range{Off: r.Off, Len: min(100_000, r.Len)})
+		}
+		s := newSink(t)
+		var had []int
+		r := transfer.New(transfer.Config{
+			Line: &line{body: short}, Pool: new(rpctest.Poison),
+			Further: func() { had = append(had, len(s.bytesOf(1))) },
+		}, s)
+		defer r.Close()
+		if err := r.Assign(1, 0, byterange.Range{Len: 250_000}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if want := []int{100_000, 200_000}; !slices.Equal(had, want) {
+			t.Errorf("called when the sink had %v bytes, want %v", had, want)
+		}
+	})
+}
+
 // TestFurtherReplies: the first reply was judged; one that follows a short one
 // must be like it, and does not condemn what came before.
 func TestFurtherReplies(t *testing.T) {
