@@ -118,3 +118,29 @@ func (s *Set) Missing(r Range) iter.Seq[Range] {
 		}
 	}
 }
+
+// Equal reports whether both sets hold the same bytes.
+func (s *Set) Equal(o *Set) bool { return slices.Equal(s.ranges, o.ranges) }
+
+// Minus returns what the set holds and o does not.
+func (s *Set) Minus(o *Set) (rest Set) {
+	for r := range s.All() {
+		for part := range o.Missing(r) {
+			rest.Add(part)
+		}
+	}
+	return rest
+}
+
+// WholeCells returns the cells of a grid that the set holds all of. Their edges
+// are the multiples of cell; the last one ends at size and may be shorter.
+func (s *Set) WholeCells(cell, size int64) (whole Set) {
+	for r := range s.All() {
+		off, end := (r.Off+cell-1)/cell*cell, size
+		if r.End() < size {
+			end = r.End() / cell * cell
+		}
+		whole.Add(Between(off, end))
+	}
+	return whole
+}

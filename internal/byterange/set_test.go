@@ -93,19 +93,12 @@ func FuzzSet(f *testing.F) {
 // TestSetSmall tries every order on every set of six bytes.
 func TestSetSmall(t *testing.T) {
 	t.Parallel()
-	const small = 6
-	for state := range 1 << small {
-		for first := range int64(small) {
-			for end := first + 1; end <= small; end++ {
+	const bytes = 6
+	for state := range 1 << bytes {
+		for first := range int64(bytes) {
+			for end := first + 1; end <= bytes; end++ {
 				for _, add := range []bool{true, false} {
-					var s byterange.Set
-					var b bitmap
-					for i := range int64(small) {
-						if state>>i&1 == 1 {
-							s.Add(byterange.Range{Off: i, Len: 1})
-							b[i] = true
-						}
-					}
+					s, b := small(state, bytes)
 					r, change := byterange.Between(first, end), s.Subtract
 					if add {
 						change = s.Add
@@ -116,6 +109,53 @@ func TestSetSmall(t *testing.T) {
 					checkSet(t, &s, &b, r)
 				}
 			}
+		}
+	}
+}
+
+// small returns the set and the bitmap of the bytes whose bits are 1 in state.
+func small(state, bytes int) (s byterange.Set, b bitmap) {
+	for i := range bytes {
+		if state>>i&1 == 1 {
+			s.Add(byterange.Range{Off: int64(i), Len: 1})
+			b[i] = true
+		}
+	}
+	return s, b
+}
+
+// TestTwoSets tries every set of six bytes with every other.
+func TestTwoSets(t *testing.T) {
+	t.Parallel()
+	const bytes = 6
+	for x := range 1 << bytes {
+		for y := range 1 << bytes {
+			a, _ := small(x, bytes)
+			b, _ := small(y, bytes)
+			_, want := small(x&^y, bytes)
+			rest := a.Minus(&b)
+			checkSet(t, &rest, &want, byterange.Range{Len: bytes})
+			if a.Equal(&b) != (x == y) {
+				t.Errorf("%06b equals %06b: %v", x, y, a.Equal(&b))
+			}
+		}
+	}
+}
+
+// TestWholeCells tries every set of a few bytes on grids that their number is a
+// multiple of, or not.
+func TestWholeCells(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ cell, size int }{{1, 5}, {3, 6}, {3, 7}, {3, 8}, {3, 9}, {4, 3}, {4, 4}} {
+		for state := range 1 << c.size {
+			held, have := small(state, c.size)
+			var want bitmap
+			for off := 0; off < c.size; off += c.cell {
+				cell := byterange.Between(int64(off), int64(min(off+c.cell, c.size)))
+				want.put(cell, len(have.runs(cell, false)) == 0)
+			}
+			whole := held.WholeCells(int64(c.cell), int64(c.size))
+			checkSet(t, &whole, &want, byterange.Range{Len: int64(c.size)})
 		}
 	}
 }
