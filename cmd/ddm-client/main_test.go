@@ -238,15 +238,7 @@ func TestPeers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- server.Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
+	serve(t, server.Run)
 	addr := server.Addr().String()
 	empty := commandtest.Call{Args: []string{"peers", "--tracker", addr}}.Do(t, run)
 	if empty.Status != 0 || empty.Stdout != "no peers\n" {
@@ -257,7 +249,7 @@ func TestPeers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	_, err = ddmv1.NewTrackerServiceClient(conn).Register(ctx, &ddmv1.RegisterRequest{Peer: &ddmv1.PeerInfo{
+	_, err = ddmv1.NewTrackerServiceClient(conn).Register(t.Context(), &ddmv1.RegisterRequest{Peer: &ddmv1.PeerInfo{
 		Id: "id1", Name: "attic", Address: "192.168.7.7:7430", Version: "v1", BootId: "b",
 		Lines: []*ddmv1.Line{{Name: "eth0", LimitBytesPerSecond: 5, Metered: true}},
 	}})

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"ddm/client"
@@ -131,10 +132,16 @@ func (s *session) toAll(ctx context.Context, stop context.CancelCauseFunc, engin
 	if err != nil {
 		return err
 	}
-	go func() { // ends with ctx, which stop ends
-		if withdrawn(ctx, files, file) {
+	watch, rest := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		if withdrawn(watch, files, file) {
 			stop(fmt.Errorf("%w: %s was changed while it was handed out: push it again", errdefs.Changed, path))
 		}
+	})
+	defer func() {
+		rest()
+		watching.Wait()
 	}()
 	rep.Start(progress.Start{URL: "ddm:" + file.Digest().String(), Path: path, Size: file.Size, Identity: "digest"})
 	got := engine.Push(ctx, *file, peers, rep)

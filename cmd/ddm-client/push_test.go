@@ -41,17 +41,11 @@ func realReceiver(t *testing.T, tracker, name string, takes bool) string {
 	if server, err = peer.New(cfg); err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- server.Run(ctx) }()
 	t.Cleanup(func() {
-		stop()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
 		_ = engine.Close()
 		shelf.Close()
 	})
+	serve(t, server.Run)
 	await(t, commandtest.Call{Args: []string{"peers", "--tracker", tracker}}, name)
 	return dir
 }

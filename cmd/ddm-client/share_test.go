@@ -18,6 +18,20 @@ import (
 	"ddm/tracker"
 )
 
+// serve runs a server until the test ends.
+func serve(t *testing.T, run func(context.Context) error) {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // realTracker runs one on loopback and returns its address.
 func realTracker(t *testing.T) string {
 	t.Helper()
@@ -25,15 +39,7 @@ func realTracker(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- server.Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
+	serve(t, server.Run)
 	return server.Addr().String()
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -56,13 +57,20 @@ func (a *Announcement) Run(ctx context.Context) {
 // session is one stream: all of it, and then each change.
 func (a *Announcement) session(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	var hearing sync.WaitGroup
+	defer func() {
+		cancel()
+		hearing.Wait()
+	}()
 	stream, err := a.Tracker.Offer(ctx, grpc.WaitForReady(true))
 	if err != nil {
 		return err
 	}
 	if err := stream.Send(&ddmv1.OfferRequest{Step: &ddmv1.OfferRequest_Begin_{Begin: a.Begin}}); err != nil {
-		return ended(stream, err)
+		if _, why := stream.Recv(); why != nil {
+			err = why
+		}
+		return errdefs.FromStatus(err)
 	}
 	listed, err := stream.Recv()
 	if err != nil {
@@ -70,19 +78,19 @@ func (a *Announcement) session(ctx context.Context) error {
 	}
 	a.Log.Info("the tracker lists what is offered", "address", listed.GetAddress())
 	over := make(chan error, 1)
-	go func() { // ends with the stream, which cancel ends
+	hearing.Go(func() { // the only one that receives from here on
 		_, err := stream.Recv()
 		if err == nil {
 			err = fmt.Errorf("%w: a second answer", errdefs.BadReply)
 		}
 		over <- errdefs.FromStatus(err)
-	}()
+	})
 	told := map[Item]bool{}
 	for {
 		changed := a.Files.Changed()
 		for change := range changes(told, a.Files.Items()) {
 			if err := stream.Send(&ddmv1.OfferRequest{Step: &ddmv1.OfferRequest_Change_{Change: change}}); err != nil {
-				return ended(stream, err)
+				return <-over // why the stream takes no more
 			}
 		}
 		select {
@@ -91,14 +99,6 @@ func (a *Announcement) session(ctx context.Context) error {
 			return err
 		}
 	}
-}
-
-// ended returns why a stream that takes no more is over.
-func ended(stream grpc.BidiStreamingClient[ddmv1.OfferRequest, ddmv1.OfferResponse], err error) error {
-	if _, why := stream.Recv(); why != nil {
-		err = why
-	}
-	return errdefs.FromStatus(err)
 }
 
 // changes yields what turns told into now, in messages of a bounded size, and
