@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -29,8 +31,18 @@ func openReceiving(cfg config.Peerd, log hclog.Logger) (*receiving, error) {
 	if cfg.Receive == "" {
 		return nil, nil
 	}
-	if err := os.MkdirAll(cfg.Receive, 0o755); err != nil {
+	dir, err := filepath.Abs(cfg.Receive)
+	if err == nil {
+		err = os.MkdirAll(dir, 0o755)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("%w: --receive: %w", errdefs.MakeDir, err)
+	}
+	var list *receive.List
+	if cfg.StateDir != "" {
+		if list, err = receive.OpenList(cfg.StateDir, dir); err != nil {
+			return nil, err
+		}
 	}
 	name, _ := os.Hostname() // "": others will call it something
 	r := &receiving{shelf: offer.NewShelf()}
@@ -41,15 +53,16 @@ func openReceiving(cfg config.Peerd, log hclog.Logger) (*receiving, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.folder = &receive.Folder{Dir: cfg.Receive, Most: cfg.ReceiveLimit, Engine: engine}
-	log.Info("files that others push are taken", "folder", cfg.Receive)
+	r.folder = &receive.Folder{Dir: dir, Most: cfg.ReceiveLimit, List: list, Engine: engine, Log: log.Named("receive")}
+	log.Info("files that others push are taken", "folder", dir)
 	return r, nil
 }
 
-// into tells a peer of it.
+// into tells a peer of it, and of what was received before.
 func (r *receiving) into(cfg *peer.Config) {
 	if r != nil {
 		cfg.Receiver, cfg.Shelf = r.folder, r.shelf
+		cfg.Share = slices.Concat(cfg.Share, r.folder.List.Paths())
 	}
 }
 

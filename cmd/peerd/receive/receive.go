@@ -17,6 +17,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/hashicorp/go-hclog"
+
 	"ddm/client"
 	"ddm/internal/errdefs"
 	"ddm/internal/progress"
@@ -29,7 +31,9 @@ import (
 type Folder struct {
 	Dir    string         // must be there
 	Most   int64          // bytes of one file; 0: no limit
+	List   *List          // remembers them; nil: nobody does
 	Engine *client.Client // fetches them; the caller's
+	Log    hclog.Logger
 }
 
 // Receive implements peer.Receiver.
@@ -39,13 +43,22 @@ func (f *Folder) Receive(ctx context.Context, item shares.Item, here func(int64)
 	}
 	got := peer.Received{Path: filepath.Join(f.Dir, item.Name)}
 	var err error
-	if got.Already, err = same(ctx, got.Path, item); err != nil || got.Already {
+	if got.Already, err = same(ctx, got.Path, item); err != nil {
 		return got, err
 	}
-	return got, f.Engine.Download(ctx, client.Job{
-		Shared: &client.Shared{SHA256: item.SHA256, Size: item.Size, Name: item.Name},
-		Dir:    f.Dir, Output: item.Name,
-	}, watched{here})
+	if !got.Already {
+		err = f.Engine.Download(ctx, client.Job{
+			Shared: &client.Shared{SHA256: item.SHA256, Size: item.Size, Name: item.Name},
+			Dir:    f.Dir, Output: item.Name,
+		}, watched{here})
+		if err != nil {
+			return got, err
+		}
+	}
+	if err := f.List.add(got.Path); err != nil {
+		f.Log.Warn("a received file is offered only until the next start", "file", got.Path, "error", err)
+	}
+	return got, nil
 }
 
 // same reports whether a file is at path already. Another one is errdefs.Exists.
