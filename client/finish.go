@@ -21,7 +21,8 @@ type meterAlone struct {
 	own         map[schedule.SourceID]bool
 	began       time.Duration
 	first, last time.Duration
-	bytes       int64 // after the first frame
+	bytes       int64            // after the first frame
+	due         <-chan time.Time // when they were measured for long enough
 	ended       bool
 	rate        float64
 }
@@ -39,7 +40,7 @@ func (m *meterAlone) received(now time.Duration, from schedule.SourceID, lanes i
 	switch {
 	case m.ended || !m.own[from] || lanes > 1 && m.last-m.first > aloneFor/4:
 	case m.first == 0:
-		m.first, m.last = now, now
+		m.first, m.last, m.due = now, now, time.After(aloneFor)
 	default:
 		m.bytes += n
 		m.last = max(m.last, now)

@@ -173,6 +173,14 @@ func (l *loop) turn() error {
 			if err := l.tick(); err != nil {
 				return err
 			}
+		case <-l.alone.due:
+			l.alone.due = nil
+			if err := l.hear(l.now()); err != nil {
+				return err
+			}
+			if err := l.startOthers(); err != nil {
+				return err
+			}
 		case <-l.ctx.Done():
 			return context.Cause(l.ctx)
 		}
@@ -199,20 +207,13 @@ func (l *loop) tick() error {
 		l.sched.Blocked(now, ids...)
 		l.lastByte = now
 	}
-	for _, in := range l.table.intakes() {
-		for _, news := range in.news(now) {
-			if err := news.handle(l); err != nil {
-				return err
-			}
-		}
+	if err := l.hear(now); err != nil {
+		return err
 	}
 	l.sched.Tick(now)
 	l.takePart(now)
-	if l.alone.over(now, l.table) {
-		l.joinReady()
-		if err := l.joinMirrors(); err != nil {
-			return err
-		}
+	if err := l.startOthers(); err != nil {
+		return err
 	}
 	l.meetMore()
 	if err := l.lookAtOwn(); err != nil {
@@ -228,6 +229,27 @@ func (l *loop) tick() error {
 		l.d.rep.Progress(l.snapshot())
 	}
 	return l.hopeless(now)
+}
+
+// hear takes in what came and was not told yet.
+func (l *loop) hear(now time.Duration) error {
+	for _, in := range l.table.intakes() {
+		for _, news := range in.news(now) {
+			if err := news.handle(l); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// startOthers gives work to those who waited until the own lines were measured.
+func (l *loop) startOthers() error {
+	if !l.alone.over(l.now(), l.table) {
+		return nil
+	}
+	l.joinReady()
+	return l.joinMirrors()
 }
 
 // asleepAfter without a tick, this process did not run: it was stopped, or its

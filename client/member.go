@@ -159,7 +159,7 @@ func (l *loop) hunger() {
 		want = l.d.gen.Size // nobody else wants any
 	}
 	same := want == 0 && m.asked == 0 || want > 0 && m.asked >= want/2 && m.asked <= 2*want
-	if same && sameSet(&insist, &m.insisted) {
+	if same && insist.Equal(&m.insisted) {
 		return
 	}
 	if m.of.want(want, insist) {
@@ -208,10 +208,6 @@ func (l *loop) working() bool {
 	return slices.ContainsFunc(slices.Collect(maps.Values(l.table.rows)), func(r *row) bool {
 		return l.sched.Status(r.id).State == schedule.Running
 	})
-}
-
-func sameSet(a, b *byterange.Set) bool {
-	return slices.Equal(slices.Collect(a.All()), slices.Collect(b.All()))
 }
 
 func (joined) handle(l *loop) error {

@@ -141,8 +141,8 @@ func (s *swarm) bindLocked() {
 	s.link.bound = true
 	have := s.bound.have()
 	s.told = byterange.Set{}
-	held := onGrid(&have, s.bound.size)
-	fetching := minus(&s.leased, &held) // what is here of a cell is told with its rest
+	held := have.WholeCells(reportGrid, s.bound.size)
+	fetching := s.leased.Minus(&held) // what is here of a cell is told with its rest
 	bind := &ddmv1.Bind{Generation: s.bound.tag[:], Size: s.bound.size, Held: catalogue.Runs(&held), Fetching: catalogue.Runs(&fetching)}
 	s.knowsLocked(bind.GetHeld(), have.Bytes())
 	s.link.send(&ddmv1.JoinRequest{Step: &ddmv1.JoinRequest_Bind{Bind: bind}})
@@ -166,8 +166,8 @@ func (s *swarm) report() {
 	}
 	s.bindLocked() // nobody else does if the loop is over
 	have := s.bound.have()
-	held := onGrid(&have, s.bound.size)
-	came, lost := minus(&held, &s.told), minus(&s.told, &held)
+	held := have.WholeCells(reportGrid, s.bound.size)
+	came, lost := held.Minus(&s.told), s.told.Minus(&held)
 	renews := have.Bytes() != s.here && time.Since(s.toldAt) >= renewEvery
 	if came.Len() == 0 && lost.Len() == 0 && !renews {
 		return
@@ -235,30 +235,6 @@ func (s *swarm) membersChanged(m *ddmv1.Members) {
 	for _, id := range m.GetLeft() {
 		delete(s.others, id)
 	}
-}
-
-// onGrid is what of a set fills the grid of reports.
-func onGrid(set *byterange.Set, size int64) (whole byterange.Set) {
-	for r := range set.All() {
-		off, end := (r.Off+reportGrid-1)/reportGrid*reportGrid, r.End()
-		if end < size {
-			end = end / reportGrid * reportGrid
-		}
-		if end > off {
-			whole.Add(byterange.Between(off, end))
-		}
-	}
-	return whole
-}
-
-// minus is what of a set is not in another one.
-func minus(set, other *byterange.Set) (rest byterange.Set) {
-	for r := range set.All() {
-		for part := range other.Missing(r) {
-			rest.Add(part)
-		}
-	}
-	return rest
 }
 
 // sortedTrackers is the order in which all clients seek trackers: those of one

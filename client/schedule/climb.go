@@ -145,7 +145,7 @@ func (s *Scheduler) ramp(src *source) {
 // view is what a source's lanes are at a moment of its first climb.
 type view struct {
 	ripe, mature int     // lanes that are so old
-	judged       int     // of the mature, those that do not crawl
+	judged       int     // of the mature, those that do not crawl; all if most do
 	rate         float64 // that they bring together
 	fastest      float64 // of the mature, or of the one lane there is
 }
@@ -174,6 +174,12 @@ func (s *Scheduler) view(src *source) view {
 	for _, rate := range rates {
 		if rate >= crawlShare*v.fastest {
 			v.judged++
+			v.rate += rate
+		}
+	}
+	if len(rates) > 2*v.judged { // slow servers are few: these take from each other on a full line
+		v.judged, v.rate = len(rates), 0
+		for _, rate := range rates {
 			v.rate += rate
 		}
 	}

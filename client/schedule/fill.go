@@ -155,6 +155,14 @@ func (s *Scheduler) fillLane(l *lane) {
 	if size <= 0 {
 		return
 	}
+	s.assignOpen(l, r)
+	if l.src.grant < maxRange {
+		l.src.grant *= 2
+	}
+}
+
+// assignOpen gives a lane a range that is unassigned.
+func (s *Scheduler) assignOpen(l *lane, r byterange.Range) {
 	why := Fresh
 	if s.again.Overlap(r) > 0 {
 		why = Again
@@ -162,9 +170,6 @@ func (s *Scheduler) fillLane(l *lane) {
 	}
 	s.takeFromTodo(r)
 	s.assign(l, r, why, nil).again = why == Again
-	if l.src.grant < maxRange {
-		l.src.grant *= 2
-	}
 }
 
 // nextRange returns about size unassigned bytes for a lane: what somebody began

@@ -100,22 +100,14 @@ func (s *Scheduler) yield(memory *source) {
 	if !s.leftTo(memory) {
 		return
 	}
-	for _, src := range s.order {
-		if src.memory {
-			continue
-		}
-		for _, l := range src.lanes {
-			for i, a := range slices.Backward(l.queue) {
-				rest := a.remaining()
-				switch {
-				case a.twin != nil || memory.held.Overlap(rest) == 0:
-				case i > 0:
-					s.cancel(a, false)
-				default:
-					ahead := byterange.Between(a.at+s.inFlight(l), a.end)
-					s.cut(a, memory.firstHeld(ahead))
-				}
-			}
+	for a, waits := range s.ofLines {
+		switch {
+		case a.twin != nil || memory.held.Overlap(a.remaining()) == 0:
+		case waits:
+			s.cancel(a, false)
+		default:
+			ahead := byterange.Between(a.at+s.inFlight(a.lane), a.end)
+			s.cut(a, memory.firstHeld(ahead))
 		}
 	}
 }

@@ -48,13 +48,7 @@ func (s *Scheduler) fillMemory(l *lane) {
 			}
 			return
 		}
-		why := Fresh
-		if s.again.Overlap(r) > 0 {
-			why = Again
-			s.stats.Reassigned++
-		}
-		s.takeFromTodo(r)
-		s.assign(l, r, why, nil).again = why == Again
+		s.assignOpen(l, r)
 		l.src.grant = min(2*l.src.grant, mostAtOnce)
 	}
 }

@@ -22,20 +22,30 @@ func (s *Scheduler) Permit(now time.Duration, set *byterange.Set) {
 		c := set.Clone()
 		s.permit = &c
 	}
+	for a, waits := range s.ofLines {
+		if waits && !s.permitted(a.remaining()) {
+			s.cancel(a, false)
+		}
+	}
+	s.lookAhead()
+	s.fillAll()
+}
+
+// ofLines yields what lines were asked for, on each lane the last first, and
+// whether it waits for another one. What was yielded may be ended meanwhile.
+func (s *Scheduler) ofLines(yield func(a *assignment, waits bool) bool) {
 	for _, src := range s.order {
 		if src.memory {
 			continue
 		}
 		for _, l := range src.lanes {
 			for i, a := range slices.Backward(l.queue) {
-				if i > 0 && !s.permitted(a.remaining()) {
-					s.cancel(a, false)
+				if !yield(a, i > 0) {
+					return
 				}
 			}
 		}
 	}
-	s.lookAhead()
-	s.fillAll()
 }
 
 // leastLanes is how many lanes a line may have however many others there are.

@@ -443,6 +443,9 @@ func (s *Scheduler) begin(l *lane, r byterange.Range) *assignment {
 // remove takes an assignment off its lane and out of the live ones.
 func (s *Scheduler) remove(a *assignment) {
 	delete(s.live, a.id)
+	if a.answered > 0 && (a.cut || a.at < a.end) {
+		a.src.closing = s.now + closeFor
+	}
 	l := a.lane
 	wasHead := l.head() == a
 	l.queue = slices.DeleteFunc(l.queue, func(o *assignment) bool { return o == a })

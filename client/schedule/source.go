@@ -221,6 +221,7 @@ type source struct {
 	metered float64       // share by which it must shorten the download; 0: none
 	spare   time.Duration // adds nothing: left alone before; 0: it is not
 	spared  int           // how often in a row it was found to add nothing
+	closing time.Duration // until then its origin may count a reply of which we read no more
 	looked  time.Duration // when its gain was last judged
 	pausing bool          // gets nothing new: what do the others do without it?
 	retired bool          // gets nothing new: it is going away

@@ -10,6 +10,7 @@ const (
 	worthStealing = 60 * time.Millisecond // what a steal must save at least
 	worthRefusal  = 700 * time.Millisecond
 	worthTwice    = 400 * time.Millisecond // in a swarm
+	closeFor      = 300 * time.Millisecond // after a reply was cut, until its origin knows
 	stealGrid     = 16 << 10
 	hedgeAfter    = 500 * time.Millisecond
 	paceAfter     = 400 * time.Millisecond // of a request until its own rate counts
@@ -90,9 +91,10 @@ func (s *Scheduler) steal(thief, victim *lane) bool {
 	return true
 }
 
-// worth returns what a steal or a copy by a source must save at least. Where an
-// origin allows so many requests and no more, the victim's counts until its
-// connection is closed: the thief's may be refused, and everybody asked to wait.
+// worth returns what a steal or a copy must save at least. Where an origin
+// allows a source so many requests and no more, one that was cut counts until
+// its connection is closed: the next of that source may be refused, and
+// everybody asked to wait.
 // In a swarm each byte is to leave the origin once, and what is on its way behind
 // a cut leaves it in vain: whoever will have brought its part before everything
 // else is here needs no help.
@@ -100,7 +102,7 @@ func (s *Scheduler) worth(thief *lane, pace float64) time.Duration {
 	switch {
 	case thief.src.memory:
 		return worthStealing
-	case s.habits[thief.src.origin].most > 0:
+	case s.habits[thief.src.origin].most > 0 && s.now < thief.src.closing:
 		return worthRefusal
 	case s.among > 1:
 		return worthTwice + s.allIn(thief, pace)

@@ -1,7 +1,6 @@
 package schedule
 
 import (
-	"slices"
 	"time"
 
 	"ddm/internal/byterange"
@@ -60,22 +59,15 @@ const worthOnce = 128 << 10
 // are unassigned then; Permit says whether lines may be given them again.
 func (s *Scheduler) Forbid(now time.Duration, set *byterange.Set) {
 	s.now = now
-	for _, src := range s.order {
-		if src.memory {
-			continue
-		}
-		for _, l := range src.lanes {
-			for i, a := range slices.Backward(l.queue) {
-				rest := a.remaining()
-				first, ok := set.Next(rest.Off)
-				switch {
-				case !ok || first.Intersect(rest).Empty() || a.twin != nil:
-				case i > 0:
-					s.cancel(a, false)
-				default:
-					s.cutFrom(a, max(a.at+s.inFlight(l), first.Off), worthOnce)
-				}
-			}
+	for a, waits := range s.ofLines {
+		rest := a.remaining()
+		first, ok := set.Next(rest.Off)
+		switch {
+		case !ok || first.Intersect(rest).Empty() || a.twin != nil:
+		case waits:
+			s.cancel(a, false)
+		default:
+			s.cutFrom(a, max(a.at+s.inFlight(a.lane), first.Off), worthOnce)
 		}
 	}
 	s.fillAll()

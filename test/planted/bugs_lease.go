@@ -77,8 +77,8 @@ func leaseBugs() []bug {
 		},
 		{
 			"fetch on into what another one was given", "client/schedule/surplus.go",
-			`max(a.at+s.inFlight(l), first.Off), worthOnce)`,
-			`max(a.at+s.inFlight(l), first.Off), worthACut)`, rules,
+			`max(a.at+s.inFlight(a.lane), first.Off), worthOnce)`,
+			`max(a.at+s.inFlight(a.lane), first.Off), worthACut)`, rules,
 		},
 		{
 			"steal in a swarm as if no byte were lost by that", "client/schedule/steal.go",

@@ -44,6 +44,7 @@ const format = `A scenario is TOML. Sizes are written 256MiB, rates 5MiB (bytes 
   count = 1                 # so many of the same
   rate = "50Mbit"           # of the whole line
   per-connection = "2MiB"   # of one connection
+  hog = 0.9                 # share that one connection keeps beside others
   max-connections = 4       # that the origin accepts; more are refused
   latency = "5ms"           # from a request to its first byte
   group = "attic"
@@ -89,7 +90,8 @@ type line struct {
 	Count    int
 	Rate     rate
 	PerConn  rate `toml:"per-connection"`
-	MaxConn  int  `toml:"max-connections"`
+	Hog      float64
+	MaxConn  int `toml:"max-connections"`
 	Latency  time.Duration
 	Group    string
 	Lanes    int
@@ -176,11 +178,13 @@ func (l *line) lines(groups map[string]float64) ([]sim.Line, error) {
 		return nil, fmt.Errorf("group %q is not in [groups]", l.Group)
 	case min(l.Count, l.Lanes, l.MaxConn) < 0 || min(l.Latency, l.Joins) < 0 || l.Metered < 0:
 		return nil, errors.New("a negative value makes no sense")
+	case l.Hog < 0 || l.Hog >= 1:
+		return nil, errors.New("hog is a share, from 0 up to 1")
 	case l.Count > 10000 || l.Lanes > 256:
 		return nil, errors.New("at most 10000 lines and 256 lanes each")
 	}
 	made := sim.Line{
-		Name: l.Name, Rate: float64(l.Rate), PerConn: float64(l.PerConn), MaxConn: l.MaxConn, Latency: l.Latency,
+		Name: l.Name, Rate: float64(l.Rate), PerConn: float64(l.PerConn), Hog: l.Hog, MaxConn: l.MaxConn, Latency: l.Latency,
 		Group: l.Group, Lanes: l.Lanes, Local: l.Local, Metered: l.Metered, Joins: l.Joins,
 	}
 	if made.Name == "" {

@@ -146,7 +146,14 @@ func (c *chaos) originFails() []incident {
 	}
 	f := faults[c.rng.IntN(len(faults))]
 	c.condemned = c.condemned || f.Excess > 0
-	begin := func() { c.fail(func(all []origintest.Fault) []origintest.Fault { return append(all, f) }) }
+	// A whole reply that is longer says so in its length: nobody can tell it from
+	// that of a longer resource.
+	longer := func(o origintest.Fault) bool {
+		return o.Excess > 0 && f.Status == 200 || o.Status == 200 && f.Excess > 0
+	}
+	begin := func() {
+		c.fail(func(all []origintest.Fault) []origintest.Fault { return append(slices.DeleteFunc(all, longer), f) })
+	}
 	end := func() { c.fail(func([]origintest.Fault) []origintest.Fault { return nil }) }
 	return c.pair(fmt.Sprintf("the origin fails: %+v", f), begin, end)
 }

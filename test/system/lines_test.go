@@ -120,20 +120,12 @@ func (m *machine) peer(name string, cfg peer.Config) (stop func()) {
 	if err != nil {
 		m.w.t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		if err := srv.Run(ctx); err != nil {
-			m.w.t.Errorf("%s: %v", name, err)
-		}
-	}()
+	end := m.w.serve(name, srv.Run)
 	stop = sync.OnceFunc(func() {
 		for _, line := range m.wires {
 			line.thaw()
 		}
-		cancel()
-		<-ended
+		end()
 	})
 	m.w.t.Cleanup(stop)
 	return stop

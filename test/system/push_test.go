@@ -69,16 +69,9 @@ func (w *world) receiver(name string, rate float64, takes bool) *receiver {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	running.Go(func() {
-		if err := srv.Run(ctx); err != nil {
-			w.t.Errorf("%s: %v", name, err)
-		}
-	})
+	end := w.serve(name, srv.Run)
 	r.stop = sync.OnceFunc(func() {
-		cancel()
-		running.Wait()
+		end()
 		_ = engine.Close()
 		shelf.Close()
 	})

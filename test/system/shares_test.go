@@ -47,16 +47,9 @@ func (w *world) sharer(name, folder string, rate float64) *sharer {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	running.Go(func() {
-		if err := srv.Run(ctx); err != nil {
-			w.t.Errorf("%s: %v", name, err)
-		}
-	})
+	end := w.serve(name, srv.Run)
 	s.stop = sync.OnceFunc(func() {
-		cancel()
-		running.Wait()
+		end()
 		s.shelf.Close()
 	})
 	w.t.Cleanup(s.stop)

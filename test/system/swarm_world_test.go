@@ -74,23 +74,16 @@ func (w *world) swarmerWith(name string, rate, lan float64, shelf, served *offer
 	s.job = client.Job{URLs: []string{"http://" + originHost + "/f.bin"}, Dir: s.dir}
 	addr := name + ":7431"
 	w.lans.Store(addr, s.lan)
-	ctx, stop := context.WithCancel(context.Background())
 	srv, err := peer.New(peer.Config{
 		Name: name, NoLines: true, Shelf: served, Advertise: addr, Listener: w.net.listen(addr), Log: w.log.Named(name),
 	})
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	var serving sync.WaitGroup
-	serving.Go(func() {
-		if err := srv.Run(ctx); err != nil {
-			w.t.Errorf("%s: %v", name, err)
-		}
-	})
+	end := w.serve(name, srv.Run)
 	s.end = sync.OnceFunc(func() {
 		s.lan.thaw()
-		stop()
-		serving.Wait()
+		end()
 		shelf.Close()
 		served.Close()
 	})

@@ -66,24 +66,31 @@ func (w testWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// serve runs a server, and returns what ends it and waits for it.
+func (w *world) serve(name string, run func(context.Context) error) (end func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() {
+		if err := run(ctx); err != nil {
+			w.t.Errorf("%s: %v", name, err)
+		}
+	})
+	return func() {
+		cancel()
+		running.Wait()
+	}
+}
+
 // tracker starts a tracker and returns what ends it.
 func (w *world) tracker() (stop func()) {
 	w.t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
 	srv, err := tracker.NewOn(tracker.Config{Heartbeat: 2 * time.Second, Lease: 6 * time.Second, Log: w.log.Named("tracker")}, w.net.listen(trackerAddr), nil)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		if err := srv.Run(ctx); err != nil {
-			w.t.Errorf("tracker: %v", err)
-		}
-	}()
+	end := w.serve("tracker", srv.Run)
 	stop = sync.OnceFunc(func() {
-		cancel()
-		<-ended
+		end()
 		w.net.drop(trackerAddr)
 	})
 	w.t.Cleanup(stop)
@@ -123,7 +130,6 @@ func (w *world) peer(name string, rate float64) *helper {
 	w.t.Helper()
 	h := &helper{name: name, wan: newWire(rate), lan: newWire(0)}
 	w.lans.Store(name+":7430", h.lan)
-	ctx, cancel := context.WithCancel(context.Background())
 	srv, err := peer.New(peer.Config{
 		Name: name, Trackers: []string{trackerAddr}, Advertise: name + ":7430", Log: w.log.Named(name),
 		Listener: w.net.listen(name + ":7430"),
@@ -137,18 +143,11 @@ func (w *world) peer(name string, rate float64) *helper {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		if err := srv.Run(ctx); err != nil {
-			w.t.Errorf("%s: %v", name, err)
-		}
-	}()
+	end := w.serve(name, srv.Run)
 	h.stop = sync.OnceFunc(func() {
 		h.wan.thaw()
 		h.lan.thaw()
-		cancel()
-		<-ended
+		end()
 	})
 	w.t.Cleanup(h.stop)
 	return h

@@ -83,3 +83,38 @@ func TestSettles(t *testing.T) {
 		}
 	}
 }
+
+// TestHog is about lines that are full with one connection, which keeps most of
+// the line when others come: those crawl because of it, and are no reason to
+// open more.
+func TestHog(t *testing.T) {
+	t.Parallel()
+	for _, hog := range []float64{0.9, 0.97} {
+		line := sim.Line{Rate: 12.4e6 / 8, Latency: 5 * time.Millisecond, Hog: hog}
+		own := line
+		own.Local = true
+		res, err := sim.Run(sim.Scenario{Size: 64 << 20, Lines: []sim.Line{own, line, line, line}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		running := make(map[int]int) // most at a time, by line
+		for _, span := range res.Spans {
+			n := 0
+			for _, other := range res.Spans {
+				if other.Line == span.Line && other.From <= span.From && span.From < other.To {
+					n++
+				}
+			}
+			running[span.Line] = max(running[span.Line], n)
+		}
+		t.Logf("hog %.2f: T*/T %.3f, at most %v connections", hog, res.Efficiency(), running)
+		for line, n := range running {
+			if n > 10 { // a lane that was just replaced among them
+				t.Errorf("hog %.2f: line %d had %d connections", hog, line, n)
+			}
+		}
+		if res.Efficiency() < 0.96 {
+			t.Errorf("hog %.2f: T*/T %.3f", hog, res.Efficiency())
+		}
+	}
+}

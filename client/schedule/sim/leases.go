@@ -38,7 +38,7 @@ func (t *leases) bind(b *bee) {
 	t.by[id], b.told, b.asked, b.insisted = b, byterange.Set{}, 0, byterange.Set{}
 	t.table.Join(t.clock(), id, true)
 	t.report(b)
-	fetching := minus(&b.permit, &b.told)
+	fetching := b.permit.Minus(&b.told)
 	got := t.table.Resume(t.clock(), id, &fetching)
 	for r := range got.All() {
 		b.permit.Add(r)
@@ -52,8 +52,8 @@ func (t *leases) leave(b *bee) {
 
 // report tells what came.
 func (t *leases) report(b *bee) {
-	held := onGrid(&b.have, t.h.Size)
-	if came := minus(&held, &b.told); came.Len() > 0 {
+	held := b.have.WholeCells(toldGrid, t.h.Size)
+	if came := held.Minus(&b.told); came.Len() > 0 {
 		b.told = held
 		t.table.Report(t.clock(), lease(b), &came, &byterange.Set{})
 	}
@@ -66,7 +66,7 @@ func (t *leases) want(b *bee) {
 		n = t.h.Size
 	}
 	same := n == 0 && b.asked == 0 || n > 0 && b.asked >= n/2 && b.asked <= 2*n
-	if same && equal(&insist, &b.insisted) {
+	if same && insist.Equal(&b.insisted) {
 		return
 	}
 	b.asked, b.insisted = n, insist
@@ -132,31 +132,3 @@ func (t *leases) lose(b *bee, set *byterange.Set) {
 
 // hears reports whether a member would learn of anything.
 func (b *bee) hears() bool { return b.here && !b.silent && !b.Seeds }
-
-// onGrid is what of a set fills the grid of reports.
-func onGrid(set *byterange.Set, size int64) (whole byterange.Set) {
-	for r := range set.All() {
-		off, end := (r.Off+toldGrid-1)/toldGrid*toldGrid, r.End()
-		if end < size {
-			end = end / toldGrid * toldGrid
-		}
-		if end > off {
-			whole.Add(byterange.Between(off, end))
-		}
-	}
-	return whole
-}
-
-func minus(set, other *byterange.Set) (rest byterange.Set) {
-	for r := range set.All() {
-		for part := range other.Missing(r) {
-			rest.Add(part)
-		}
-	}
-	return rest
-}
-
-func equal(a, b *byterange.Set) bool {
-	more, less := minus(a, b), minus(b, a)
-	return more.Len() == 0 && less.Len() == 0
-}

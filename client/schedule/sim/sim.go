@@ -44,6 +44,7 @@ type Line struct {
 	Name    string
 	Rate    float64       // bytes per second of the whole line
 	PerConn float64       // bytes per second of one connection; 0: the line's
+	Hog     float64       // share of the line that its first busy connection takes beside others; 0: all get the same
 	SlowReq int           // every so many-th request gets 32 KiB/s, in steps of 16 KiB; 0: none
 	MaxConn int           // connections that the origin accepts; 0: any number
 	Latency time.Duration // from a request to its first byte

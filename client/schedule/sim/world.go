@@ -43,6 +43,7 @@ type peer struct {
 	rate    float64
 	stalled bool
 	asked   int          // requests that the origin saw
+	ready   int          // lanes that get bytes in this step
 	kept    map[int]bool // lanes whose connection served a request before
 	mood    mood
 	wait    time.Duration
@@ -193,7 +194,8 @@ func (w *world) carry() {
 	total := 0.0
 	flows := map[*peer]float64{}
 	for _, p := range w.peers {
-		n := w.prepare(p)
+		p.ready = w.prepare(p)
+		n := p.ready
 		if n == 0 {
 			continue
 		}
@@ -288,12 +290,18 @@ func (r *request) came(now time.Duration) float64 {
 	return r.slow + slowStep*float64((now-r.first)/slowEvery)
 }
 
-func (w *world) deliver(p *peer, n, dt float64) {
+func (w *world) deliver(p *peer, each, dt float64) {
+	first, ready := true, p.ready
 	for lane := range w.lanesOf(p) {
 		r := p.lanes[lane][0]
 		if !r.started {
 			continue
 		}
+		n := each
+		if p.Hog > 0 && ready > 1 {
+			n = p.hogged(each*float64(ready), first, ready)
+		}
+		first = false
 		switch {
 		case r.slow > 0:
 			r.part += min(n, r.came(w.now)-float64(r.at-r.rng.Off))
@@ -319,6 +327,15 @@ func (w *world) deliver(p *peer, n, dt float64) {
 			w.end(p, lane, schedule.OK, 0)
 		}
 	}
+}
+
+// hogged is what a connection gets of n bytes where the first one of several
+// takes more than its part, as an old one does on a line whose queue is full.
+func (p *peer) hogged(n float64, first bool, ready int) float64 {
+	if first {
+		return n * p.Hog
+	}
+	return n * (1 - p.Hog) / float64(ready-1)
 }
 
 // As the data plane has it: bytes leave in frames.
