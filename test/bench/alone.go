@@ -121,40 +121,68 @@ func limitedWithHelpers(l *lab, name string, _ int) {
 	l.Logf("%s: %d requests, %d refused, at most %d at a time", name, g.stats.Requests, g.stats.Refused, g.stats.Peak)
 }
 
+// kept is our relay by a peer whose store keeps the file.
+const kept = ddm + ", kept in the store"
+
+// relayed is one of the ways to bring a file through one other machine.
+type relayed struct {
+	tool
+	begin func() *process // what runs on that machine
+}
+
 // relay brings a file through one peer over a LAN as fast as the machine,
 // against a relay that does nothing else.
 func relay(l *lab, name string, round int) {
 	size := l.bench.size(1024)
 	raw := l.start("p2", "rawrelay", "peer", ":9000")
 	l.until("the raw relay listens", func() bool { return strings.Contains(raw.stderr.String(), "ready") })
-	l.setPeers("p1")
+	l.setPeers()
+	through := func(more ...string) func() *process {
+		return func() *process {
+			l.setPeers()
+			l.startPeer("p1", more...)
+			l.setPeers("p1")
+			return l.peers["p1"]
+		}
+	}
+	keeping := l.ours("--no-local")
+	keeping.name = kept
 	floor := tool{name: "raw TCP", ours: true, program: l.bench.program("rawrelay"), args: func(dir, name, url string) []string {
 		return []string{"client", l.net.Host("p2").IP + ":9000", filepath.Join(dir, name), url}
 	}}
-	ways := []struct {
-		tool
-		through *process
-	}{{l.ours("--no-local"), l.peers["p1"]}, {floor, raw}}
-	r := &l.bench.results
+	ways := []relayed{
+		{l.ours("--no-local"), through("--store-size", "0")},
+		{floor, func() *process { return raw }},
+		{keeping, through()},
+	}
 	for turn := range 2 {
 		wall, cpu := make(map[string]float64), make(map[string]float64)
 		for _, w := range rotate(ways, round+turn) {
-			before, err := w.through.cpu()
-			l.check(err)
-			g := l.get(w.tool, l.file("plain", size), coarse, patience)
-			after, err := w.through.cpu()
-			l.check(err)
-			client := g.cpu
-			g.cpu += (after - before).Seconds()
-			l.note(name, w.name, size, g)
-			r.Add(name, w.name, "client_cpu_s_per_gb", client/float64(size)*gb)
-			r.Add(name, w.name, "peer_cpu_s_per_gb", (after-before).Seconds()/float64(size)*gb)
-			wall[w.name], cpu[w.name] = g.seconds, g.cpu
-			l.Logf("%s, %s: %.3f s, CPU s/GB: client %.3f + peer %.3f", name, w.name, g.seconds, client/float64(size)*gb, (after-before).Seconds()/float64(size)*gb)
+			wall[w.name], cpu[w.name] = l.relayed(name, w, size)
 		}
-		r.Add(name, ddm, "cpu_over_raw", cpu[ddm]/cpu[floor.name])
-		r.Add(name, ddm, "speed_over_raw", wall[floor.name]/wall[ddm])
+		for _, ours := range []string{ddm, kept} {
+			l.bench.results.Add(name, ours, "cpu_over_raw", cpu[ours]/cpu[floor.name])
+			l.bench.results.Add(name, ours, "speed_over_raw", wall[floor.name]/wall[ours])
+		}
 	}
+}
+
+// relayed returns what one relayed file took: seconds, and CPU seconds of both
+// machines.
+func (l *lab) relayed(name string, w relayed, size int64) (wall, cpu float64) {
+	r, other := &l.bench.results, w.begin()
+	before, err := other.cpu()
+	l.check(err)
+	g := l.get(w.tool, l.file("plain", size), coarse, patience)
+	after, err := other.cpu()
+	l.check(err)
+	client, peer := g.cpu, (after - before).Seconds()
+	g.cpu += peer
+	l.note(name, w.name, size, g)
+	r.Add(name, w.name, "client_cpu_s_per_gb", client/float64(size)*gb)
+	r.Add(name, w.name, "peer_cpu_s_per_gb", peer/float64(size)*gb)
+	l.Logf("%s, %s: %.3f s, CPU s/GB: client %.3f + peer %.3f", name, w.name, g.seconds, client/float64(size)*gb, peer/float64(size)*gb)
+	return g.seconds, g.cpu
 }
 
 // twoLineLab gives the client a second line to the origin.

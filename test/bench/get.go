@@ -84,17 +84,17 @@ func (l *lab) begin(host string, t tool, c content.Content, look time.Duration) 
 	return &download{process: p, lab: l, content: c, dir: dir, ours: t.ours}
 }
 
-// warm touches the memory that a file of so many bytes will take. The host of a
-// virtual machine may take back what is free, and gives it again page by page
-// at up to ten times the price of writing to it: whoever ran after a pause
-// would pay for all.
+// warm touches the memory that a file of so many bytes will take, once at the
+// client and once in the stores of peers. The host of a virtual machine may
+// take back what is free, and gives it again page by page at up to ten times
+// the price of writing to it: whoever ran after a pause would pay for all.
 func (l *lab) warm(size int64) {
 	f, err := os.CreateTemp(l.bench.work, "warm-")
 	l.check(err)
 	defer f.Close()
 	l.check(os.Remove(f.Name()))
 	block := make([]byte, mib)
-	for off := int64(0); off < size+size/8; off += mib {
+	for off := int64(0); off < 2*size+size/8; off += mib {
 		_, err := f.WriteAt(block, off)
 		l.check(err)
 	}

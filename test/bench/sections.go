@@ -38,7 +38,7 @@ func sections() []section {
 			[]column{ideal, seconds, efficiency, {"refused", "refused"}, requests, sent, duplicates, tail},
 		},
 		{
-			"7. What the relay costs", "1 GiB through one peer over a LAN as fast as the machine, the file written to memory; against raw TCP: frames of 256 KiB with a length and a CRC32C that is checked. CPU is peer and client together.",
+			"7. What the relay costs", "1 GiB through one peer over a LAN as fast as the machine, the file written to memory, by a peer that keeps nothing (`--store-size 0`) and by one that keeps it, as peers do; against raw TCP: frames of 256 KiB with a length and a CRC32C that is checked. CPU is peer and client together.",
 			[]string{"7-relay"},
 			[]column{seconds, {"MB/s", "mb_per_s"}, cpu, {"client", "client_cpu_s_per_gb"}, {"peer", "peer_cpu_s_per_gb"}, {"CPU / raw", "cpu_over_raw"}, {"speed / raw", "speed_over_raw"}, rss, peers},
 		},

@@ -10,7 +10,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -97,18 +96,7 @@ func (p *pushing) same(t *testing.T, names ...string) {
 }
 
 // sent is what the pusher sent over the LAN so far, in bytes, headers included.
-func (p *pushing) sent(t *testing.T) int64 {
-	t.Helper()
-	out, err := p.lab.Host("client").Output(t.Context(), "cat", "/sys/class/net/lan/statistics/tx_bytes")
-	if err != nil {
-		t.Fatal(err)
-	}
-	n, err := strconv.ParseInt(strings.TrimSpace(out), 10, 64)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
-}
+func (p *pushing) sent(t *testing.T) int64 { return p.lab.Host("client").Sent(t, "lan") }
 
 // TestPush gives three machines a copy while a fourth one is killed.
 func TestPush(t *testing.T) {

@@ -77,7 +77,13 @@ func (w *WANLine) Unplug(t testing.TB) {
 // Bytes gives how much the origin sent over the line, headers included.
 func (w *WANLine) Bytes(t testing.TB) int64 {
 	t.Helper()
-	out, err := run("ip", "netns", "exec", w.lab.prefix+"origin", "cat", "/sys/class/net/"+w.port+"/statistics/tx_bytes")
+	return w.lab.Origin().Sent(t, w.port)
+}
+
+// Sent gives how much the host sent over an interface, headers included.
+func (h *Host) Sent(t testing.TB, device string) int64 {
+	t.Helper()
+	out, err := run("ip", "netns", "exec", h.ns, "cat", "/sys/class/net/"+device+"/statistics/tx_bytes")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,6 @@ package netlab
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 	"testing"
 )
@@ -39,13 +38,5 @@ func (l *Lab) ShareLine(t testing.TB, rate Rate, hosts ...string) {
 // headers included.
 func (l *Lab) SharedBytes(t testing.TB) int64 {
 	t.Helper()
-	out, err := run("ip", "netns", "exec", l.prefix+"origin", "cat", "/sys/class/net/shared/statistics/tx_bytes")
-	if err != nil {
-		t.Fatal(err)
-	}
-	n, err := strconv.ParseInt(strings.TrimSpace(out), 10, 64)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
+	return l.Origin().Sent(t, "shared")
 }
