@@ -141,7 +141,7 @@ type File struct {
 	drops     int           // how often bytes were taken back
 	moved     chan struct{} // closed when have, or the state of a Reading, changes; nil: nobody waits
 
-	settled sync.Cond // of mu: less is at stake than before, or the File has ended
+	settled sync.Cond // of mu: less is at stake or being written than before, or the File has ended
 
 	wake  chan struct{} // something pending; capacity 1
 	stop  chan struct{}

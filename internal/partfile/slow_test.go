@@ -13,10 +13,11 @@ import (
 	"ddm/internal/partfile/disk"
 )
 
-// slowDisk is a directory whose part file takes its time to be synced.
+// slowDisk is a directory whose part file takes its time.
 type slowDisk struct {
 	disk.Dir
-	sync func() error // in place of SyncData
+	sync  func() error  // in place of SyncData
+	write time.Duration // that a write takes
 }
 
 func (d slowDisk) OpenFile(name string, flag int) (disk.File, error) {
@@ -24,7 +25,7 @@ func (d slowDisk) OpenFile(name string, flag int) (disk.File, error) {
 	if err != nil || name != ".x.ddm-part" {
 		return f, err
 	}
-	return slowFile{f, d.sync}, nil
+	return slowFile{f, d.sync, d.write}, nil
 }
 
 func (d slowDisk) Same(name string, f disk.File) (bool, error) {
@@ -36,13 +37,25 @@ func (d slowDisk) Same(name string, f disk.File) (bool, error) {
 
 type slowFile struct {
 	disk.File
-	sync func() error
+	sync  func() error
+	write time.Duration // that a write takes
 }
 
 func (f slowFile) SyncData() error { return f.sync() }
 
+func (f slowFile) WriteVec(bufs [][]byte, off int64) (int64, error) {
+	time.Sleep(f.write)
+	return f.File.WriteVec(bufs, off)
+}
+
 // openSlow opens a file that calls sync whenever it syncs its data.
 func openSlow(t *testing.T, size, limit int64, sync func() error) *partfile.File {
+	t.Helper()
+	return openSlower(t, size, limit, 0, sync)
+}
+
+// openSlower is openSlow where a write takes its time too.
+func openSlower(t *testing.T, size, limit int64, write time.Duration, sync func() error) *partfile.File {
 	t.Helper()
 	var open atomic.Bool
 	slow := slowDisk{crashfs.New(1, -1).Open(), func() error {
@@ -50,7 +63,7 @@ func openSlow(t *testing.T, size, limit int64, sync func() error) *partfile.File
 			return nil
 		}
 		return sync()
-	}}
+	}, write}
 	f, err := partfile.OpenIn(t.Context(), slow, "x", metaOf(size), partfile.Options{SyncBytes: limit})
 	if err != nil {
 		t.Fatal(err)
@@ -103,6 +116,34 @@ func TestSlowDisk(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestSecondCopy: who brings what somebody else is just writing hears that it is
+// there when it is, not before.
+func TestSecondCopy(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const size = 64 << 10
+		f := openSlower(t, size, size, time.Second, func() error { return nil })
+		var writers sync.WaitGroup
+		var fresh atomic.Int64
+		for range 3 {
+			writers.Go(func() {
+				n, err := f.WriteAt([][]byte{content(size)}, 0, "ann")
+				if have := f.Have(); err != nil || have.Bytes() != size {
+					t.Errorf("error %v, and %d bytes are there", err, have.Bytes())
+				}
+				fresh.Add(n)
+			})
+		}
+		writers.Wait()
+		if fresh.Load() != size {
+			t.Errorf("%d bytes were fresh", fresh.Load())
+		}
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // TestClosedWhileWaiting closes a File whose writers wait for a slow disk.

@@ -11,8 +11,8 @@ import (
 
 // WriteAt writes the buffers, one behind the other, at off, and returns how
 // many of their bytes were new. Bytes that another call wrote, or is writing,
-// are dropped: the first claimant wins. The buffers are the caller's again on
-// return. giver is remembered with the bytes.
+// are dropped: the first claimant wins, and is waited for. The buffers are the
+// caller's again on return. giver is remembered with the bytes.
 //
 // What is written is not durable before the next checkpoint; while too much is
 // not (Options.SyncBytes), WriteAt waits for the disk. A failed write
@@ -58,7 +58,30 @@ func (f *File) write(bufs [][]byte, off int64, giver string, crc *uint32) (fresh
 		}
 		fresh += run.Len
 	}
+	if fresh < want.Len {
+		return fresh, f.await(want)
+	}
 	return fresh, nil
+}
+
+// await waits for those who are writing some of r.
+func (f *File) await(r byterange.Range) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for f.usable() == nil && f.underway(r) {
+		f.settled.Wait()
+	}
+	return f.usable()
+}
+
+// underway reports whether some of r is being written. Callers hold mu.
+func (f *File) underway(r byterange.Range) bool {
+	for part := range f.have.Missing(r) {
+		if f.claims.Overlap(part) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func (f *File) inside(r byterange.Range) error {
@@ -106,6 +129,7 @@ func (f *File) unclaim(runs []byterange.Range) {
 	for _, run := range runs {
 		f.claims.Subtract(run)
 	}
+	f.settled.Broadcast()
 }
 
 func (f *File) put(bufs [][]byte, off int64) error {
@@ -129,6 +153,7 @@ func (f *File) record(run byterange.Range, extents []extent) error {
 	}
 	f.have.Add(run)
 	f.tell()
+	f.settled.Broadcast()
 	f.unsynced += run.Len
 	f.sinceKick += run.Len
 	if before == 0 || kicked < kickEvery && f.sinceKick >= kickEvery ||
@@ -232,6 +257,7 @@ func (f *File) Drop(r byterange.Range) (int64, error) {
 	f.unsynced = f.pending.size
 	f.drops++
 	f.tell()
+	f.settled.Broadcast()
 	return gone.Bytes(), nil
 }
 
