@@ -46,10 +46,10 @@ import (
 type Client struct {
 	opts  Options
 	log   hclog.Logger
-	own   *lines.Set    // nil: no own line is to be used
-	limit *rate.Limiter // nil: none
-	dial  func(target string, bulk bool) (*grpc.ClientConn, error)
-	dir   func(path string) (disk.Dir, error) // nil: the system's
+	own   *lines.Set                                               // nil: no own line is to be used
+	limit *rate.Limiter                                            // nil: none
+	lan   func(ctx context.Context, addr string) (net.Conn, error) // nil: the system's
+	dir   func(path string) (disk.Dir, error)                      // nil: the system's
 
 	captives captives
 	lingers  *lingers
@@ -61,7 +61,7 @@ type Client struct {
 type Network struct {
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error) // of own lines to origins
 	Own  lines.Network                                                     // this machine's interfaces
-	RPC  func(target string, bulk bool) (*grpc.ClientConn, error)          // to tracker and peers
+	LAN  func(ctx context.Context, addr string) (net.Conn, error)          // to tracker and peers
 	Dir  func(path string) (disk.Dir, error)                               // where part files are
 }
 
@@ -74,11 +74,8 @@ func New(opts Options) (*Client, error) { return NewOn(opts, Network{}) }
 func NewOn(opts Options, network Network) (*Client, error) {
 	opts = withDefaults(opts)
 	c := &Client{
-		opts: opts, id: rand.Text(), log: opts.Log, dial: network.RPC, dir: network.Dir, limit: newLimit(opts.LimitRate),
+		opts: opts, id: rand.Text(), log: opts.Log, lan: network.LAN, dir: network.Dir, limit: newLimit(opts.LimitRate),
 		lingers: &lingers{}, joins: new(atomic.Int64),
-	}
-	if c.dial == nil {
-		c.dial = c.dialRPC
 	}
 	if opts.NoLocal {
 		return c, nil
@@ -114,12 +111,16 @@ func withDefaults(o Options) Options {
 	return o
 }
 
-func (c *Client) dialRPC(target string, bulk bool) (*grpc.ClientConn, error) {
-	role := rpc.Control
+// dial connects to a tracker or, in bulk, to a peer.
+func (c *Client) dial(target string, bulk bool) (*grpc.ClientConn, error) {
+	opts := rpc.Options{Log: c.log}
 	if bulk {
-		role = rpc.Bulk
+		opts.Role, opts.ReadRate = rpc.Bulk, c.opts.LimitRate
 	}
-	return rpc.Dial(target, rpc.Options{Role: role, Log: c.log})
+	if c.lan == nil {
+		return rpc.Dial(target, opts)
+	}
+	return rpc.Dial("passthrough:///"+target, opts, grpc.WithContextDialer(c.lan))
 }
 
 // Close ends what is shared and drops idle connections. No download may be

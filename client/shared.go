@@ -163,7 +163,7 @@ func (c *Client) forShared(job Job) (*Client, Job, error) {
 	job.Checksums = append(slices.Clone(job.Checksums), job.Shared.Digest())
 	opts := c.opts
 	opts.NoLocal = true
-	return &Client{opts: opts, log: c.log, limit: c.limit, dial: c.dial, dir: c.dir, id: c.id, lingers: c.lingers, joins: c.joins}, job, nil
+	return &Client{opts: opts, log: c.log, limit: c.limit, lan: c.lan, dir: c.dir, id: c.id, lingers: c.lingers, joins: c.joins}, job, nil
 }
 
 // probed is what is known of a shared file before it is fetched.

@@ -61,7 +61,7 @@ const (
 func (s *Scheduler) climb(src *source) {
 	c := &src.ramp
 	switch {
-	case src.state == Out || src.busyLanes() == 0:
+	case src.state == Out || src.busyLanes() == 0 || src.heldUp(s.now):
 	case !c.settled:
 		s.ramp(src)
 	case c.base > 0 && s.ahead.starved:
@@ -95,7 +95,7 @@ func (s *Scheduler) tryLanes(src *source) {
 // ramp is the first climb.
 func (s *Scheduler) ramp(src *source) {
 	c := &src.ramp
-	if s.paused() {
+	if s.paused() || src.heldUp(s.now) {
 		return
 	}
 	c.looked = s.now

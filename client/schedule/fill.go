@@ -57,18 +57,26 @@ const (
 
 // makeRoom sees to it that ranges which their source failed to bring are begun
 // soon: what waits on other lanes steps back, and if no lane will be free
-// soon, the ends of running ranges move down until one is.
+// soon, the ends of running ranges move down until one is. What peers bring that
+// the receiver holds up is on its way already: they make room only if nobody
+// else can.
 func (s *Scheduler) makeRoom() {
 	var lanes []*lane
+	crossing := func(src *source) bool { return !src.local && src.heldUp(s.now) }
 	for _, src := range s.order {
-		if src.memory || !s.mayAssign(src) || src.onProbation() {
+		if src.memory || !s.mayAssign(src) || src.onProbation() || len(lanes) > 0 && crossing(src) {
 			continue
 		}
+		if len(lanes) > 0 && crossing(lanes[0].src) {
+			lanes = nil
+		}
 		for l := range src.inUse {
-			for len(l.queue) > 1 {
-				s.cancel(l.queue[len(l.queue)-1], false)
-			}
 			lanes = append(lanes, l)
+		}
+	}
+	for _, l := range lanes {
+		for len(l.queue) > 1 {
+			s.cancel(l.queue[len(l.queue)-1], false)
 		}
 	}
 	slices.SortStableFunc(lanes, func(a, b *lane) int { return cmp.Compare(s.timeLeft(a), s.timeLeft(b)) })

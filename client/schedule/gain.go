@@ -145,10 +145,14 @@ func (s *Scheduler) judgeJoined() {
 }
 
 // leaveSpare gives a source no work for a while. What it has not begun goes
-// to the others; what runs, ends.
+// to the others; what runs, ends. Where it is the receiver who is slow, most of
+// what it was asked for is on its way, and comes.
 func (s *Scheduler) leaveSpare(src *source) {
 	src.spare = s.now + lookEvery<<min(src.spared, 3)
 	src.spared = min(src.spared+1, maxSpare)
+	if src.heldUp(s.now) {
+		return
+	}
 	for _, l := range src.lanes {
 		for len(l.queue) > 1 {
 			s.cancel(l.queue[len(l.queue)-1], false)

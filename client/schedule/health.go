@@ -190,7 +190,7 @@ func (s *Scheduler) setWidth(src *source, n int) {
 // too, may be on a line that became slow, and is left as it is for longer each
 // time.
 func (s *Scheduler) checkCrawl(src *source) {
-	if s.paused() {
+	if s.paused() || src.heldUp(s.now) {
 		return
 	}
 	src.watched = s.now

@@ -360,13 +360,14 @@ func (s *Scheduler) Lost(now time.Duration, r byterange.Range) {
 }
 
 // Blocked tells that the receiver itself could not take what some sources
-// brought (a slow disk): their silence until now counts as no stall. Who had
-// nothing to be taken is as silent as it seems.
+// brought (a slow disk, a limit): their silence until now counts as no stall, and
+// what they bring for a while says nothing of their lanes. Who had nothing to be
+// taken is as silent as it seems.
 func (s *Scheduler) Blocked(now time.Duration, ids ...SourceID) {
 	s.now, s.blocked = now, now
 	for _, a := range s.live {
 		if slices.Contains(ids, a.src.id) {
-			a.lastByte, a.src.lastByte = now, now
+			a.lastByte, a.src.lastByte, a.src.blocked = now, now, now
 		}
 	}
 }

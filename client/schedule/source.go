@@ -221,6 +221,7 @@ type source struct {
 	metered float64       // share by which it must shorten the download; 0: none
 	spare   time.Duration // adds nothing: left alone before; 0: it is not
 	spared  int           // how often in a row it was found to add nothing
+	blocked time.Duration // when the receiver did not take all that it brought, at last; 0: never
 	closing time.Duration // until then its origin may count a reply of which we read no more
 	looked  time.Duration // when its gain was last judged
 	pausing bool          // gets nothing new: what do the others do without it?
@@ -269,6 +270,16 @@ func (src *source) usable(now time.Duration) bool {
 	}
 	return now >= src.hold
 }
+
+// heldUp reports whether the source would bring more if the receiver took more:
+// what it brings is no measure of its lanes, and most of what it was asked for
+// may be on its way.
+func (src *source) heldUp(now time.Duration) bool {
+	return src.blocked > 0 && now-src.blocked < blockedFor
+}
+
+// blockedFor is how long after a receiver was too slow it may still be.
+const blockedFor = 3 * tickLength
 
 // rate returns the bytes per second of all its lanes that have work.
 func (src *source) rate() float64 {

@@ -20,7 +20,7 @@ const (
 // help gives an idle lane part of what another lane has: the tail of the one
 // that needs the longest, or, when all tails are too short, a copy.
 func (s *Scheduler) help(thief *lane) {
-	if s.cfg.NoSteal || s.blocked > 0 && s.now-s.blocked < 3*tickLength {
+	if s.cfg.NoSteal || s.blocked > 0 && s.now-s.blocked < blockedFor {
 		return // what the receiver does not take from one, it would not take from another
 	}
 	if victim := s.slowest(thief); victim == nil || !s.steal(thief, victim) {

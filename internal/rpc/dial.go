@@ -49,6 +49,10 @@ func dialOptions(o Options) []grpc.DialOption {
 	stream, conn, readBuffer := int32(narrowWindow), int32(narrowWindow), controlBuffer
 	if o.Role == Bulk {
 		stream, conn, readBuffer = bulkStreamWindow, bulkConnWindow, bulkBuffer
+		if o.ReadRate > 0 {
+			stream = int32(min(max(o.ReadRate/windowShare, narrowWindow), bulkStreamWindow))
+			conn = 2 * stream
+		}
 	}
 	creds := o.Creds
 	if creds == nil {

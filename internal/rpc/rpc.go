@@ -43,6 +43,10 @@ type Options struct {
 	Log hclog.Logger
 	// Creds secure the connection; nil: plaintext, no identity.
 	Creds credentials.TransportCredentials
+	// ReadRate is how many bytes per second will be read of a bulk connection at
+	// most, which narrows its windows: what nobody takes waits at its source. 0: as
+	// many as come.
+	ReadRate int64
 	// MaxRecv is the most bytes of one received message; 0: by role and side.
 	MaxRecv int
 	// Health is the health service that NewServer registers, for owners who
@@ -84,6 +88,9 @@ const (
 	// 870, raw TCP 945. A stream that nobody reads holds its window in memory.
 	bulkStreamWindow = 6 * mib
 	bulkConnWindow   = 2 * bulkStreamWindow
+	// windowShare of what is read in a second is a window for a round trip of
+	// 60 ms: no LAN's is longer.
+	windowShare = 16
 
 	// Thousands of control connections end at one tracker, and each holds a
 	// read buffer.

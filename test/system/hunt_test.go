@@ -40,9 +40,8 @@ func flips(f origintest.File, wrong func(off int64) bool) func(*lies, any) error
 		if err := s.started(a, f); err != nil {
 			return err
 		}
-		for at := int64(0); at < a.GetLength(); at += 64 << 10 {
-			off := a.GetOffset() + at
-			p := f.Bytes(off, int(min(64<<10, a.GetLength()-at)))
+		for off, n := range s.parts(a, a.GetLength(), 64<<10) {
+			p := f.Bytes(off, n)
 			for i := range (len(p) + 4095) / 4096 { // one byte of 4 KiB, which is the least that is looked at
 				if mid := min(i*4096+2048, len(p)-1); wrong(off + int64(mid)) {
 					p[mid] ^= 1

@@ -124,11 +124,47 @@ func (l *liar) Probe(_ context.Context, r *ddmv1.ProbeRequest) (*ddmv1.ProbeResp
 type lies struct {
 	*liar
 	stream ddmv1.PeerService_FetchServer
+	mu     sync.Mutex
+	ends   map[uint64]int64 // by assignment, as shrinks and cancels moved them
+}
+
+// end is where the first n bytes of an assignment end by now.
+func (s *lies) end(a *ddmv1.Assign, n int64) int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if end, ok := s.ends[a.GetAssignmentId()]; ok {
+		return min(end, a.GetOffset()+n)
+	}
+	return a.GetOffset() + n
+}
+
+// next receives orders ahead of their turn, so that ends move in time.
+func (s *lies) next(orders chan<- *ddmv1.FetchRequest) error {
+	defer close(orders)
+	for {
+		req, err := s.stream.Recv()
+		if err != nil {
+			return err
+		}
+		s.mu.Lock()
+		switch o := req.GetOrder().(type) {
+		case *ddmv1.FetchRequest_Shrink:
+			s.ends[o.Shrink.GetAssignmentId()] = o.Shrink.GetEnd()
+		case *ddmv1.FetchRequest_Cancel:
+			s.ends[o.Cancel.GetAssignmentId()] = 0
+		}
+		s.mu.Unlock()
+		select {
+		case orders <- req:
+		case <-s.stream.Context().Done():
+			return s.stream.Context().Err()
+		}
+	}
 }
 
 func (l *liar) Fetch(stream ddmv1.PeerService_FetchServer) error {
 	l.begun.Add(1)
-	s := &lies{liar: l, stream: stream}
+	s := &lies{liar: l, stream: stream, ends: map[uint64]int64{}}
 	first, err := stream.Recv()
 	if err != nil {
 		return err
@@ -141,11 +177,9 @@ func (l *liar) Fetch(stream ddmv1.PeerService_FetchServer) error {
 	if err := open(s); err != nil {
 		return err
 	}
-	for {
-		req, err := stream.Recv()
-		if err != nil {
-			return err
-		}
+	orders, over := make(chan *ddmv1.FetchRequest, 1024), make(chan error, 1)
+	go func() { over <- s.next(orders) }() // ends with the stream
+	for req := range orders {
 		l.heard.Store(req.String(), true)
 		if req.GetAssign() != nil {
 			l.asked.Add(1)
@@ -159,6 +193,7 @@ func (l *liar) Fetch(stream ddmv1.PeerService_FetchServer) error {
 			return err
 		}
 	}
+	return <-over
 }
 
 func (s *lies) send(event any) error {
@@ -197,11 +232,23 @@ func (s *lies) data(id uint64, off int64, p []byte) error {
 	return s.stream.SendMsg(&rpc.Frame{Assignment: id, Offset: off, CRC32C: crc, Payload: mem.BufferSlice{mem.SliceBuffer(p)}})
 }
 
-// bytes sends a range in frames.
+// parts yields the first n bytes of an assignment in frames of a size, as far as
+// it goes by then.
+func (s *lies) parts(a *ddmv1.Assign, n, size int64) func(yield func(off int64, n int) bool) {
+	return func(yield func(off int64, n int) bool) {
+		for off := a.GetOffset(); ; off += size {
+			part := min(size, s.end(a, n)-off)
+			if part <= 0 || !yield(off, int(part)) {
+				return
+			}
+		}
+	}
+}
+
+// bytes sends the first n bytes of a range.
 func (s *lies) bytes(a *ddmv1.Assign, n int64) error {
-	for at := int64(0); at < n; at += 256 << 10 {
-		off := a.GetOffset() + at
-		if err := s.data(a.GetAssignmentId(), off, s.file.Bytes(off, int(min(256<<10, n-at)))); err != nil {
+	for off, size := range s.parts(a, n, 256<<10) {
+		if err := s.data(a.GetAssignmentId(), off, s.file.Bytes(off, size)); err != nil {
 			return err
 		}
 	}
@@ -218,7 +265,7 @@ func (s *lies) fail(a *ddmv1.Assign, kind ddmv1.FailureKind) error {
 	}})
 }
 
-// obey serves an assignment honestly; shrinks and cancels come too late.
+// obey serves an assignment honestly.
 func (s *lies) obey(order any) error {
 	o, ok := order.(*ddmv1.FetchRequest_Assign)
 	if !ok {

@@ -52,6 +52,9 @@ func TestLimitRate(t *testing.T) {
 					w.t.Fatal(err)
 				}
 				w.t.Log(a, a.moves)
+				if a.done.Duplicate > tc.size/100 {
+					w.t.Errorf("%d bytes came twice", a.done.Duplicate)
+				}
 				want := float64(tc.size+a.done.Duplicate)/float64(tc.limit) - 0.25 // of a second that is free at the start
 				if took := a.done.Elapsed.Seconds(); math.Abs(took/want-1) > 0.05 {
 					w.t.Errorf("took %.1f s, want %.1f s", took, want)
@@ -60,6 +63,51 @@ func TestLimitRate(t *testing.T) {
 					if m.Change != "joined" {
 						w.t.Errorf("%v", m)
 					}
+				}
+			})
+		})
+	}
+}
+
+// TestHeldBack: what we ourselves do not take in time is no reason to ask for it
+// twice, and little of it is on its way when its source dies.
+func TestHeldBack(t *testing.T) {
+	f := origintest.NewFile(60*mib, 65)
+	for _, tc := range []struct {
+		name   string
+		limit  int64
+		reader float64 // bytes per second; 0: there is none
+		own    float64 // bytes per second
+		kill   bool
+	}{
+		{name: "limited", limit: 4 * mib, own: 64 * mib},
+		{name: "limited, one killed", limit: 4 * mib, own: 64 * mib, kill: true},
+		{name: "limited, slow own line, one killed", limit: 4 * mib, own: mib, kill: true},
+		{name: "slow reader", reader: 4 * mib, own: 64 * mib},
+		{name: "slow reader, one killed", reader: 4 * mib, own: 64 * mib, kill: true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			bubble(t, map[string]origintest.File{"/f.bin": f}, func(w *world) {
+				w.tracker()
+				w.peer("a", 3*mib)
+				b := w.peer("b", 3*mib)
+				job := client.Job{URLs: []string{"http://" + originHost + "/f.bin"}}
+				if tc.reader > 0 {
+					job.Stdout = &lazy{rate: tc.reader}
+				}
+				if tc.kill {
+					time.AfterFunc(2*time.Second, func() { b.kill(w) })
+				}
+				a := &account{}
+				if err := w.user(tc.own, func(o *client.Options) { o.LimitRate = tc.limit }).do(job, a); err != nil {
+					w.t.Fatal(err)
+				}
+				w.t.Log(a, a.moves)
+				if a.done.Duplicate > f.Size/100 {
+					w.t.Errorf("%d bytes came twice", a.done.Duplicate)
+				}
+				if spilt := w.origin.Sent() - f.Size; spilt > f.Size/20 {
+					w.t.Errorf("%d bytes left the origin in vain", spilt)
 				}
 			})
 		})

@@ -12,14 +12,11 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/grpc"
-
 	"ddm/client"
 	"ddm/internal/errdefs"
 	"ddm/internal/lines"
 	"ddm/internal/origin/origintest"
 	"ddm/internal/quota"
-	"ddm/internal/rpc"
 	"ddm/peer"
 )
 
@@ -89,17 +86,7 @@ func (m *machine) user(change func(*client.Options)) *user {
 	if change != nil {
 		change(&opts)
 	}
-	c, err := client.NewOn(opts, client.Network{
-		Own: m.network(),
-		RPC: func(target string, bulk bool) (*grpc.ClientConn, error) {
-			role := rpc.Control
-			if bulk {
-				role = rpc.Bulk
-			}
-			return rpc.Dial("passthrough:///"+target, rpc.Options{Role: role},
-				grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) { return m.w.dialPeer(ctx, addr) }))
-		},
-	})
+	c, err := client.NewOn(opts, client.Network{Own: m.network(), LAN: m.w.dialPeer})
 	if err != nil {
 		m.w.t.Fatal(err)
 	}

@@ -13,14 +13,11 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/grpc"
-
 	"ddm/client"
 	"ddm/cmd/peerd/receive"
 	"ddm/internal/errdefs"
 	"ddm/internal/offer"
 	"ddm/internal/origin/origintest"
-	"ddm/internal/rpc"
 	"ddm/internal/shares"
 	"ddm/peer"
 	ddmv1 "ddm/proto/ddm/v1"
@@ -47,14 +44,7 @@ func (w *world) receiver(name string, rate float64, takes bool) *receiver {
 	engine, err := client.NewOn(client.Options{
 		Trackers: []string{trackerAddr}, NoLocal: true, Log: log,
 		Share: &client.Sharing{Shelf: shelf, Name: name, Serve: func() (string, error) { return addr, nil }},
-	}, client.Network{RPC: func(target string, bulk bool) (*grpc.ClientConn, error) {
-		role := rpc.Control
-		if bulk {
-			role = rpc.Bulk
-		}
-		return rpc.Dial("passthrough:///"+target, rpc.Options{Role: role},
-			grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) { return r.down.wrap(w.dialPeer(ctx, addr)) }))
-	}})
+	}, client.Network{LAN: func(ctx context.Context, addr string) (net.Conn, error) { return r.down.wrap(w.dialPeer(ctx, addr)) }})
 	if err != nil {
 		w.t.Fatal(err)
 	}

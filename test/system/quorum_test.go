@@ -30,9 +30,8 @@ func garbles(f origintest.File, key byte) func(*lies, any) error {
 		if err := s.started(a, f); err != nil {
 			return err
 		}
-		for at := int64(0); at < a.GetLength(); at += 256 << 10 {
-			off := a.GetOffset() + at
-			p := f.Bytes(off, int(min(256<<10, a.GetLength()-at)))
+		for off, n := range s.parts(a, a.GetLength(), 256<<10) {
+			p := f.Bytes(off, n)
 			for i := range p {
 				p[i] ^= key
 			}

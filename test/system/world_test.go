@@ -15,12 +15,10 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
-	"google.golang.org/grpc"
 
 	"ddm/client"
 	"ddm/internal/origin/origintest"
 	"ddm/internal/partfile/disk"
-	"ddm/internal/rpc"
 	"ddm/peer"
 	"ddm/tracker"
 )
@@ -177,14 +175,7 @@ func (w *world) user(rate float64, change func(*client.Options)) *user {
 		Dial: func(ctx context.Context, _, addr string) (net.Conn, error) {
 			return u.wan.wrap(w.net.dial(ctx, u.detours.of(addr)))
 		},
-		RPC: func(target string, bulk bool) (*grpc.ClientConn, error) {
-			role := rpc.Control
-			if bulk {
-				role = rpc.Bulk
-			}
-			return rpc.Dial("passthrough:///"+target, rpc.Options{Role: role},
-				grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) { return w.dialPeer(ctx, addr) }))
-		},
+		LAN: w.dialPeer,
 	})
 	if err != nil {
 		w.t.Fatal(err)
