@@ -116,10 +116,16 @@ func (s *Scheduler) judge(a *assignment, how Outcome, wait time.Duration, brough
 }
 
 // refused halves the lanes, or, if others of the source run, settles on those.
+// What waits on the lane would be asked for at once, and be refused too.
 // A wait that the origin asks for binds the source; it binds all sources of that
 // origin when the own line or two of them report it.
 func (s *Scheduler) refused(src *source, l *lane, wait time.Duration) {
 	c := &src.ramp
+	for len(l.queue) > 0 {
+		s.cancel(l.queue[len(l.queue)-1], false)
+	}
+	l.renew()
+	l.wait = s.now + max(refusedPause, 2*src.latency)
 	working := 0
 	for _, l := range src.lanes {
 		if l.head() != nil && l.born > 0 {
@@ -137,7 +143,6 @@ func (s *Scheduler) refused(src *source, l *lane, wait time.Duration) {
 	case working < c.proven && c.refusals <= 1:
 		// So many were accepted before: the origin may still count a connection
 		// that was closed.
-		l.wait = s.now + max(refusedPause, 2*src.latency)
 	default:
 		s.setWidth(src, min(src.width, working))
 		c.settle(s.now, refusedFor)

@@ -46,6 +46,7 @@ const format = `A scenario is TOML. Sizes are written 256MiB, rates 5MiB (bytes 
   per-connection = "2MiB"   # of one connection
   hog = 0.9                 # share that one connection keeps beside others
   max-connections = 4       # that the origin accepts; more are refused
+  linger = "100ms"          # that a connection closed in a reply still counts
   latency = "5ms"           # from a request to its first byte
   group = "attic"
   lanes = 16                # that it grants
@@ -58,11 +59,13 @@ const format = `A scenario is TOML. Sizes are written 256MiB, rates 5MiB (bytes 
   does = "rate"             # see below
   rate = "500KiB"           # for rate and slow
   wait = "2s"               # for refuse: what Retry-After says
+  most = 3                  # for allow
 
 does: rate (a new rate), stall (silence), heal (ends stall, err, refuse and
 deny), leave, return, cut (running requests fail), err (every request fails),
 refuse (every request is refused), deny (is denied for good), slow (one running
-connection gets this rate until it is closed).
+connection gets this rate until it is closed), allow (the origin accepts so many
+connections).
 `
 
 // file is a scenario as it is written.
@@ -92,6 +95,7 @@ type line struct {
 	PerConn  rate `toml:"per-connection"`
 	Hog      float64
 	MaxConn  int `toml:"max-connections"`
+	Linger   time.Duration
 	Latency  time.Duration
 	Group    string
 	Lanes    int
@@ -107,13 +111,14 @@ type change struct {
 	Does string
 	Rate rate
 	Wait time.Duration
+	Most int
 }
 
 // kinds are the words for what happens to a line.
 func kinds() map[string]sim.Kind {
 	return map[string]sim.Kind{
 		"rate": sim.SetRate, "stall": sim.Stall, "heal": sim.Heal, "leave": sim.Leave, "return": sim.Return,
-		"cut": sim.Cut, "err": sim.Err, "refuse": sim.Refuse, "deny": sim.Deny, "slow": sim.Slow,
+		"cut": sim.Cut, "err": sim.Err, "refuse": sim.Refuse, "deny": sim.Deny, "slow": sim.Slow, "allow": sim.Allow,
 	}
 }
 
@@ -176,7 +181,7 @@ func (l *line) lines(groups map[string]float64) ([]sim.Line, error) {
 		return nil, errors.New("rate is missing")
 	case l.Group != "" && !known:
 		return nil, fmt.Errorf("group %q is not in [groups]", l.Group)
-	case min(l.Count, l.Lanes, l.MaxConn) < 0 || min(l.Latency, l.Joins) < 0 || l.Metered < 0:
+	case min(l.Count, l.Lanes, l.MaxConn) < 0 || min(l.Latency, l.Joins, l.Linger) < 0 || l.Metered < 0:
 		return nil, errors.New("a negative value makes no sense")
 	case l.Hog < 0 || l.Hog >= 1:
 		return nil, errors.New("hog is a share, from 0 up to 1")
@@ -184,7 +189,7 @@ func (l *line) lines(groups map[string]float64) ([]sim.Line, error) {
 		return nil, errors.New("at most 10000 lines and 256 lanes each")
 	}
 	made := sim.Line{
-		Name: l.Name, Rate: float64(l.Rate), PerConn: float64(l.PerConn), Hog: l.Hog, MaxConn: l.MaxConn, Latency: l.Latency,
+		Name: l.Name, Rate: float64(l.Rate), PerConn: float64(l.PerConn), Hog: l.Hog, MaxConn: l.MaxConn, Linger: l.Linger, Latency: l.Latency,
 		Group: l.Group, Lanes: l.Lanes, Local: l.Local, Metered: l.Metered, Joins: l.Joins,
 	}
 	if made.Name == "" {
@@ -195,7 +200,7 @@ func (l *line) lines(groups map[string]float64) ([]sim.Line, error) {
 		if !ok {
 			return nil, fmt.Errorf("does = %q is none of %s", c.Does, strings.Join(slices.Sorted(maps.Keys(kinds())), ", "))
 		}
-		made.Changes = append(made.Changes, sim.Change{At: c.At, Kind: kind, Rate: float64(c.Rate), Wait: c.Wait})
+		made.Changes = append(made.Changes, sim.Change{At: c.At, Kind: kind, Rate: float64(c.Rate), Wait: c.Wait, Most: c.Most})
 	}
 	slices.SortStableFunc(made.Changes, func(a, b sim.Change) int { return int(a.At - b.At) })
 	list := []sim.Line{made}

@@ -72,7 +72,7 @@ func TestHelpExample(t *testing.T) {
 	if l.Rate != 50e6/8 || l.PerConn != 2<<20 || l.MaxConn != 4 || l.Latency != 5*time.Millisecond || l.Group != "attic" || l.Metered != 0.2 {
 		t.Errorf("%+v", l)
 	}
-	if want := (sim.Change{At: 10 * time.Second, Kind: sim.SetRate, Rate: 500e0 * 1024, Wait: 2 * time.Second}); len(l.Changes) != 1 || l.Changes[0] != want {
+	if want := (sim.Change{At: 10 * time.Second, Kind: sim.SetRate, Rate: 500e0 * 1024, Wait: 2 * time.Second, Most: 3}); len(l.Changes) != 1 || l.Changes[0] != want {
 		t.Errorf("%+v", l.Changes)
 	}
 }
@@ -91,7 +91,7 @@ func TestScenarioFiles(t *testing.T) {
 		{"size = \"1MiB\"\n[[line]]\nrate = \"5Mbit\"\ngroup = \"g\"", `group "g" is not in [groups]`},
 		{"size = \"1MiB\"\n[[line]]\nrate = \"5Mbit\"\njoins = \"-1s\"", "negative"},
 		{"size = \"1MiB\"\n[[line]]\nrate = \"5Mbit\"\ncount = 1000000", "at most 10000 lines"},
-		{"size = \"1MiB\"\n[[line]]\nrate = \"5Mbit\"\n[[line.change]]\ndoes = \"explode\"", `does = "explode" is none of cut, deny`},
+		{"size = \"1MiB\"\n[[line]]\nrate = \"5Mbit\"\n[[line.change]]\ndoes = \"explode\"", `does = "explode" is none of allow, cut, deny`},
 		{"size = \"1MiB\"\n[[line]]\nrate = \"5Mbit\"\n[[line.change]]\nhow = \"x\"", "unknown key line.change.how"},
 	} {
 		if _, _, err := read(strings.NewReader(tt.text)); err == nil || !strings.Contains(err.Error(), tt.want) {

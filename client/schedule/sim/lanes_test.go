@@ -70,8 +70,10 @@ func TestSettles(t *testing.T) {
 		}
 		for at := 5 * time.Second; at < res.Time-5*time.Second; at += 3 * time.Second {
 			running := make([]int, sources)
+			seen := map[[2]int]bool{} // a lane's next request begins in the step in which the last one ends
 			for _, span := range res.Spans {
-				if span.From <= at && at < span.To {
+				if lane := [2]int{span.Line, span.Lane}; span.From <= at && at < span.To && !seen[lane] {
+					seen[lane] = true
 					running[span.Line]++
 				}
 			}
@@ -80,6 +82,33 @@ func TestSettles(t *testing.T) {
 			if slices.ContainsFunc(running[1:], func(n int) bool { return n != 4 }) || running[0] > 4 {
 				t.Errorf("%d sources: at %v they have %v connections, 4 each wanted", sources, at, running)
 			}
+		}
+	}
+}
+
+// TestRefusedLater is about an origin that allows fewer connections than before,
+// because somebody else behind our address has some, and about one that still
+// counts those that were closed.
+func TestRefusedLater(t *testing.T) {
+	t.Parallel()
+	for linger := range 4 {
+		own := sim.Line{
+			Rate: 1e9, PerConn: 1 << 20, MaxConn: 4, Latency: 20 * time.Millisecond, Linger: time.Duration(linger) * 150 * time.Millisecond, Local: true,
+			Changes: []sim.Change{
+				{At: 4 * time.Second, Kind: sim.Allow, Most: 3},
+				{At: 6 * time.Second, Kind: sim.Allow, Most: 2},
+				{At: 8 * time.Second, Kind: sim.Slow, Rate: 1 << 10},
+				{At: 10 * time.Second, Kind: sim.Allow, Most: 4},
+			},
+		}
+		peer := sim.Line{Rate: 2 << 20, Latency: 20 * time.Millisecond, Joins: 220 * time.Millisecond}
+		res, err := sim.Run(sim.Scenario{Size: 256 << 20, Probe: true, Lines: []sim.Line{own, peer, peer, peer}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("closed connections count %v longer: T*/T %.3f, %d refused", own.Linger, res.Efficiency(), res.Busy)
+		if res.Busy >= 10 || res.Efficiency() < 0.85 {
+			t.Errorf("closed connections count %v longer: T*/T %.3f, %d requests refused", own.Linger, res.Efficiency(), res.Busy)
 		}
 	}
 }

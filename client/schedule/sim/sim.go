@@ -47,6 +47,7 @@ type Line struct {
 	Hog     float64       // share of the line that its first busy connection takes beside others; 0: all get the same
 	SlowReq int           // every so many-th request gets 32 KiB/s, in steps of 16 KiB; 0: none
 	MaxConn int           // connections that the origin accepts; 0: any number
+	Linger  time.Duration // that the origin still counts a connection which was closed in a reply
 	Latency time.Duration // from a request to its first byte
 	Group   string        // router that it shares
 	Lanes   int           // that it grants; 0: 16
@@ -62,6 +63,7 @@ type Change struct {
 	Kind Kind
 	Rate float64       // SetRate: the new rate; Slow: of the one connection
 	Wait time.Duration // Refuse: what Retry-After asks for
+	Most int           // Allow: the new MaxConn
 }
 
 // Kind is what happens to a line.
@@ -79,6 +81,7 @@ const (
 	Refuse              // every request is refused
 	Deny                // every request is denied for good
 	Slow                // one running connection gets Rate, until it is closed
+	Allow               // the origin accepts Most connections from here on
 )
 
 // Span is one assignment as it ran, for pictures and judgements. One that

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"time"
 
 	"ddm/client/schedule"
@@ -42,9 +43,10 @@ type peer struct {
 	here    bool
 	rate    float64
 	stalled bool
-	asked   int          // requests that the origin saw
-	ready   int          // lanes that get bytes in this step
-	kept    map[int]bool // lanes whose connection served a request before
+	asked   int             // requests that the origin saw
+	ready   int             // lanes that get bytes in this step
+	closed  []time.Duration // until when the origin counts connections that were closed
+	kept    map[int]bool    // lanes whose connection served a request before
 	mood    mood
 	wait    time.Duration
 	lanes   map[int][]*request
@@ -155,6 +157,8 @@ func (w *world) apply(p *peer, c Change) {
 		}
 	case Err, Refuse, Deny:
 		p.mood, p.wait = map[Kind]mood{Err: erring, Refuse: refusing, Deny: denying}[c.Kind], c.Wait
+	case Allow:
+		p.MaxConn = c.Most
 	case Slow:
 		for lane := range w.lanesOf(p) {
 			p.lanes[lane][0].cap = c.Rate
@@ -230,7 +234,8 @@ func (w *world) prepare(p *peer) int {
 	if !p.here || p.stalled {
 		return 0
 	}
-	open, ready := 0, 0
+	p.closed = slices.DeleteFunc(p.closed, func(till time.Duration) bool { return w.now >= till })
+	open, ready := len(p.closed), 0
 	for lane := range w.lanesOf(p) {
 		r := p.lanes[lane][0]
 		if !r.started && w.now-r.since < p.Latency {
@@ -367,8 +372,18 @@ func (w *world) end(p *peer, lane int, how schedule.Outcome, wait time.Duration)
 	w.tell(p, r)
 	w.pop(p, lane, 0)
 	p.kept[lane] = how == schedule.OK && !r.cut
+	if r.cut {
+		w.close(p, r)
+	}
 	w.sched.Ended(w.now, r.id, how, wait)
 	w.obey()
+}
+
+// close closes the connection of a reply that is not over.
+func (w *world) close(p *peer, r *request) {
+	if r.started && p.Linger > 0 {
+		p.closed = append(p.closed, w.now+p.Linger)
+	}
 }
 
 // pop removes a request from a lane.
@@ -413,6 +428,7 @@ func (w *world) obey() {
 				w.tell(p, p.lanes[lane][i])
 				if i == 0 {
 					p.kept[lane] = false
+					w.close(p, p.lanes[lane][0])
 				}
 				w.pop(p, lane, i)
 				w.sched.Ended(w.now, a.ID, schedule.Failed, 0)
