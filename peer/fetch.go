@@ -208,11 +208,13 @@ func (f *fetch) obey(req *ddmv1.FetchRequest) error {
 	case *ddmv1.FetchRequest_Assign:
 		return f.assign(order.Assign)
 	case *ddmv1.FetchRequest_Shrink:
+		f.out.cut(order.Shrink.GetAssignmentId(), order.Shrink.GetEnd())
 		if r := f.runnerOf(order.Shrink.GetAssignmentId()); r != nil {
 			r.Shrink(order.Shrink.GetAssignmentId(), order.Shrink.GetEnd())
 		}
 		return nil
 	case *ddmv1.FetchRequest_Cancel:
+		f.out.cut(order.Cancel.GetAssignmentId(), 0)
 		if r := f.runnerOf(order.Cancel.GetAssignmentId()); r != nil {
 			r.Cancel(order.Cancel.GetAssignmentId())
 		}

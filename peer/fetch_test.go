@@ -11,6 +11,7 @@ import (
 
 	"ddm/internal/errdefs"
 	"ddm/internal/origin/origintest"
+	"ddm/internal/rpc"
 	"ddm/peer"
 	ddmv1 "ddm/proto/ddm/v1"
 )
@@ -156,6 +157,36 @@ func TestShrinkAndCancel(t *testing.T) {
 			t.Errorf("%d requests, want 4: a shrink restarts nothing", n)
 		}
 	})
+}
+
+// TestCutWhileWaiting: what a client that reads slowly does not want any more is
+// not sent, although it was read.
+func TestCutWhileWaiting(t *testing.T) {
+	file := origintest.NewFile(64<<20, 1)
+	for _, cancel := range []bool{true, false} {
+		inBubble(t, peer.Config{}, one(file), func(t *testing.T, w *world) {
+			w.dial(rpc.Options{Role: rpc.Bulk, ReadRate: 1}) // the narrowest window
+			s := w.open(urlOf("/f"), file)
+			s.assign(1, 0, 0, 16<<20)
+			s.assign(2, 1, 32<<20, 16<<20)
+			wait(time.Second)
+			for id := uint64(1); id <= 2; id++ {
+				if cancel {
+					s.stop(id)
+				} else {
+					s.shrink(id, s.off[id]+100<<10)
+				}
+			}
+			wait(time.Second)
+			s.await(1, 2)
+			if got := s.got[1] + s.got[2]; got > 3<<18 { // what gRPC has taken: a window, and two frames
+				t.Errorf("%d bytes came all the same (cancelled: %v)", got, cancel)
+			}
+			s.assign(3, 0, 0, 1<<20)
+			s.await(3)
+			s.want(3, none, 1<<20)
+		})
+	}
 }
 
 // The stream is the requester's heartbeat.

@@ -42,6 +42,7 @@ type world struct {
 	peer   *peer.Server
 	client ddmv1.PeerServiceClient
 	conn   *grpc.ClientConn
+	dial   func(rpc.Options) // makes conn and client anew
 	log    *logBuffer
 	end    func() error // ends the peer and returns what Run did
 }
@@ -102,13 +103,16 @@ func newWorld(t *testing.T, cfg peer.Config, files map[string]origintest.File) *
 			t.Errorf("run: %v", err)
 		}
 	})
-	w.conn, err = rpc.Dial("passthrough:///peer", rpc.Options{Role: rpc.Bulk},
-		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return lis.DialContext(ctx) }))
-	if err != nil {
-		t.Fatal(err)
+	w.dial = func(opts rpc.Options) {
+		conn, err := rpc.Dial("passthrough:///peer", opts,
+			grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return lis.DialContext(ctx) }))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		w.conn, w.client = conn, ddmv1.NewPeerServiceClient(conn)
 	}
-	t.Cleanup(func() { _ = w.conn.Close() })
-	w.client = ddmv1.NewPeerServiceClient(w.conn)
+	w.dial(rpc.Options{Role: rpc.Bulk})
 	return w
 }
 

@@ -3,6 +3,7 @@ package peer
 import (
 	"fmt"
 	"hash/crc32"
+	"math"
 	"sync"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 
 	"ddm/internal/errdefs"
 	"ddm/internal/rpc"
+	ddmv1 "ddm/proto/ddm/v1"
 )
 
 const (
@@ -22,7 +24,7 @@ func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
 // outbox is the one sender of a stream: whoever has an event puts it in, one
 // goroutine sends. Its bound is what turns a slow client into back-pressure on
-// the origin.
+// the origin. What the client does not want any more it leaves out.
 type outbox struct {
 	queue chan any      // *ddmv1.FetchResponse or *rpc.Frame; closed by end
 	news  chan any      // what does not wait behind frames; room for one
@@ -32,6 +34,9 @@ type outbox struct {
 
 	fail sync.Once
 	err  error // why gone was closed; read it after that only
+
+	mu   sync.Mutex
+	ends map[uint64]int64 // where assignments end of which bytes may wait
 }
 
 func newOutbox(count func(n int)) *outbox {
@@ -41,6 +46,7 @@ func newOutbox(count func(n int)) *outbox {
 		gone:  make(chan struct{}),
 		sent:  make(chan struct{}),
 		count: count,
+		ends:  make(map[uint64]int64),
 	}
 }
 
@@ -95,12 +101,54 @@ func (o *outbox) next(first bool) (event any, ok bool) {
 
 // data sends bytes of an assignment. It takes over buf.
 func (o *outbox) data(id uint64, off int64, buf mem.Buffer) error {
+	o.mu.Lock()
+	if _, cut := o.ends[id]; !cut {
+		o.ends[id] = math.MaxInt64
+	}
+	o.mu.Unlock()
 	return o.put(&rpc.Frame{
 		Assignment: id,
 		Offset:     off,
 		CRC32C:     crc32.Checksum(buf.ReadOnlyData(), castagnoli()),
 		Payload:    mem.BufferSlice{buf},
 	})
+}
+
+// cut says that bytes of an assignment from end on are not wanted any more.
+func (o *outbox) cut(id uint64, end int64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if _, waits := o.ends[id]; waits { // else its runner knows
+		o.ends[id] = min(o.ends[id], end)
+	}
+}
+
+// wanted returns as much of an event as is wanted, nil if nothing is.
+func (o *outbox) wanted(event any) any {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch e := event.(type) {
+	case *rpc.Frame:
+		end := o.ends[e.Assignment]
+		size := int64(e.Payload.Len())
+		switch {
+		case e.Offset >= end:
+			free(event)
+			return nil
+		case size > end-e.Offset:
+			part := e.Payload[0].Slice(0, int(end-e.Offset))
+			free(event)
+			e.CRC32C, e.Payload = crc32.Checksum(part.ReadOnlyData(), castagnoli()), mem.BufferSlice{part}
+		}
+	case *ddmv1.FetchResponse:
+		switch over := e.GetEvent().(type) {
+		case *ddmv1.FetchResponse_Done:
+			delete(o.ends, over.Done.GetAssignmentId())
+		case *ddmv1.FetchResponse_Failed:
+			delete(o.ends, over.Failed.GetAssignmentId())
+		}
+	}
+	return event
 }
 
 // abort makes every put fail with err. The first one counts.
@@ -133,6 +181,9 @@ func (o *outbox) run(send func(event any) error) {
 			free(event)
 			continue
 		default:
+		}
+		if event = o.wanted(event); event == nil {
+			continue
 		}
 		slow.Reset(sendLimit)
 		err := send(event)
