@@ -61,8 +61,8 @@ func (s *Scheduler) overdue(a *assignment) bool {
 // before it did.
 func (s *Scheduler) present(a *assignment) (rate float64, ok bool) {
 	p := &a.lane.pulse
-	if a.answered == 0 || s.now-a.answered >= pulseWindow+frameDelay {
-		return p.rate(s.now)
+	if a.answered == 0 || s.now-a.answered >= s.window(a.src)+frameDelay {
+		return s.lately(a.lane)
 	}
 	to := s.now - frameDelay - frameDelay/4 // bytes may wait in a frame
 	if p.n > 0 && a.at > a.start {

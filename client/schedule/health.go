@@ -202,7 +202,7 @@ func (s *Scheduler) checkCrawl(src *source) {
 	rates := make([]float64, 0, 16)
 	for _, l := range src.lanes {
 		a := l.head()
-		switch rate, ok := l.pulse.rate(s.now); {
+		switch rate, ok := s.lately(l); {
 		case a == nil && l.meter.known() && s.now-l.idle < rememberFor:
 			rates = append(rates, l.meter.rate()) // as it was
 		case a != nil && a.answered > 0 && ok:
@@ -252,7 +252,9 @@ func (s *Scheduler) crawls(l *lane, rates []float64) (beaten, fallen bool) {
 	if waits {
 		return false, false
 	}
-	fallen = s.now-max(a.since, a.answered) >= crawlAfter && s.now >= l.calm && l.meter.rate() < fallenShare*l.best
+	window := s.window(l.src)
+	turns := window > pulseWindow
+	fallen = s.now-max(a.since, a.answered) >= max(crawlAfter, window) && s.now >= l.calm && l.meter.rate() < fallenShare*l.best
 	rate, known := s.present(a)
 	if len(rates) < 2 || !known {
 		return false, fallen
@@ -265,10 +267,10 @@ func (s *Scheduler) crawls(l *lane, rates []float64) (beaten, fallen bool) {
 		share /= 2
 	}
 	median := rates[len(rates)/2]
-	ripe := max(pulseWindow, min(6*l.src.latency, time.Second)) // connections begin slowly
+	ripe := max(window, min(6*l.src.latency, time.Second)) // connections begin slowly
 	// While lanes are being opened, one on a full line may begin slowly.
 	plain := l.src.ramp.settled && s.grown(a, median) || s.crawling(l.src) && s.now-a.answered >= max(soonPlain, min(6*l.src.latency, time.Second))
-	return (s.now-a.answered >= ripe || plain) && rate < share*median, fallen
+	return (s.now-a.answered >= ripe || plain && !turns) && rate < share*median, fallen
 }
 
 // replace cancels what a lane does, so that the next range gets a connection

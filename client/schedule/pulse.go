@@ -23,6 +23,8 @@ const (
 	frameSize   = 256 << 10              // bytes that are told at once, at most
 	frameDelay  = 100 * time.Millisecond // that bytes wait for their frame to fill, at most
 	pulseWindow = 300 * time.Millisecond // that a lane is judged by
+
+	longestWindow = 4 * time.Second // where few frames come
 )
 
 // begin forgets what was seen: a connection answers for the first time.
@@ -43,15 +45,37 @@ func (p *pulse) add(now time.Duration, bytes int64) {
 	p.marks[0] = next
 }
 
+// window is over how long a lane of a source is judged. A peer's lanes share a
+// stream: if that is what limits them (a slow LAN), full frames come in turn, and
+// a lane that waits for its own is as good as the others.
+func (s *Scheduler) window(src *source) time.Duration {
+	rate, ok := src.pulse.rate(s.now)
+	lanes := src.answeredLanes()
+	if src.local || src.memory || lanes < 2 || !ok || rate <= 0 {
+		return pulseWindow
+	}
+	turn := seconds(float64(lanes) * float64(src.frame) / rate)
+	return max(pulseWindow, min(3*turn, longestWindow))
+}
+
+// lately returns what a lane brings at this moment; ok is false if that cannot be
+// told yet.
+func (s *Scheduler) lately(l *lane) (rate float64, ok bool) {
+	return l.pulse.over(s.now, s.window(l.src))
+}
+
 // rate returns the bytes per second of about the last pulseWindow. ok is false
 // if that was too short a time.
-func (p *pulse) rate(now time.Duration) (rate float64, ok bool) {
+func (p *pulse) rate(now time.Duration) (rate float64, ok bool) { return p.over(now, pulseWindow) }
+
+// over is rate for another window, as far back as marks reach.
+func (p *pulse) over(now, window time.Duration) (rate float64, ok bool) {
 	if p.n == 0 {
 		return 0, false
 	}
 	from := p.marks[p.n-1]
 	for _, m := range p.marks[:p.n] {
-		if now-m.at >= pulseWindow {
+		if now-m.at >= window {
 			from = m
 			break
 		}

@@ -99,6 +99,7 @@ func (a *assignment) received(now, at time.Duration, r byterange.Range, fresh in
 	a.lane.pending += r.Len
 	a.lane.pulse.add(at, r.Len)
 	a.src.pulse.add(at, r.Len)
+	a.src.frame = max(r.Len, a.src.frame-a.src.frame/16)
 	a.src.bytes += fresh
 	a.src.lastByte = now
 	a.src.proven, a.src.silences = true, 0
@@ -221,6 +222,7 @@ type source struct {
 	metered float64       // share by which it must shorten the download; 0: none
 	spare   time.Duration // adds nothing: left alone before; 0: it is not
 	spared  int           // how often in a row it was found to add nothing
+	frame   int64         // about the most bytes that were told at once lately
 	blocked time.Duration // when the receiver did not take all that it brought, at last; 0: never
 	closing time.Duration // until then its origin may count a reply of which we read no more
 	looked  time.Duration // when its gain was last judged

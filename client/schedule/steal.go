@@ -135,7 +135,7 @@ func (s *Scheduler) pace(l *lane) float64 {
 		patience += 2 * max(l.src.latency, s.slowestStart) // it may just wait for its first byte
 	}
 	if a := l.head(); a != nil && (s.now-a.since > patience || s.grown(a, rate)) {
-		if recent, ok := l.pulse.rate(s.now); ok {
+		if recent, ok := s.lately(l); ok {
 			rate = max(min(rate, 1.25*recent), minRate)
 		}
 	}

@@ -114,6 +114,44 @@ func TestHeldBack(t *testing.T) {
 	}
 }
 
+// TestSlowLAN: where the LAN is slower than a peer's own line, its lanes take turns
+// on it: one that waits for its turn is not replaced, and little is on its way
+// when something else is decided.
+func TestSlowLAN(t *testing.T) {
+	for _, tc := range []struct {
+		own float64    // bytes per second
+		wan [3]float64 // of peers
+		lan [3]float64 // 0: as fast as it goes
+	}{
+		{own: mib / 5, wan: [3]float64{4 * mib}, lan: [3]float64{mib}},
+		{own: 4 * mib, wan: [3]float64{8 * mib, mib / 5, mib / 2}, lan: [3]float64{mib / 2, 2 * mib}},
+		{own: mib, wan: [3]float64{2 * mib, mib, 4 * mib}, lan: [3]float64{0, 0, mib / 2}},
+	} {
+		t.Run(fmt.Sprint(tc), func(t *testing.T) {
+			f := origintest.NewFile(64*mib, 66)
+			bubble(t, map[string]origintest.File{"/f.bin": f}, func(w *world) {
+				w.tracker()
+				for i, rate := range tc.wan {
+					if rate > 0 {
+						w.peer(string(rune('a'+i)), rate).lan.setRate(tc.lan[i])
+					}
+				}
+				a := &account{}
+				if err := w.user(tc.own, nil).get("/f.bin", a); err != nil {
+					w.t.Fatal(err)
+				}
+				w.t.Log(a)
+				if a.done.Duplicate > f.Size/50 {
+					w.t.Errorf("%d bytes came twice", a.done.Duplicate)
+				}
+				if spilt := w.origin.Sent() - f.Size; spilt > f.Size/16 {
+					w.t.Errorf("%d bytes left the origin in vain", spilt)
+				}
+			})
+		})
+	}
+}
+
 // TestConnections: -x bounds the requests of each source at any time, and
 // never more than 16 run for one source or 64 for a download.
 func TestConnections(t *testing.T) {
