@@ -26,6 +26,11 @@ func diskBugs() []bug {
 			"	case level < op.meta.Least:", "	case level < origin.None:", "internal/partfile",
 		},
 		{
+			"say that bytes are there which another one is writing", write,
+			`		return fresh, f.await(want)`,
+			`		return fresh, nil`, tests,
+		},
+		{
 			"write the journal before the data is synced", checkpoint,
 			`	if err := f.data.SyncData(); err != nil {
 		return f.forget(writeError("sync "+f.names.part, err))

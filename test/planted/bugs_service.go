@@ -48,6 +48,21 @@ func serviceBugs() []bug {
 			`	case a.byClient[client] >= maxStreamsPerClient<<20:`, "peer",
 		},
 		{
+			"send what a client does not want any more", "peer/outbox.go",
+			`		case e.Offset >= end:`,
+			`		case e.Offset < 0:`, "peer",
+		},
+		{
+			"cut a frame and keep its CRC", "peer/outbox.go",
+			`e.CRC32C, e.Payload = crc32.Checksum(part.ReadOnlyData(), castagnoli()), mem`,
+			`e.Payload = mem`, "peer",
+		},
+		{
+			"fill wide windows although a client reads slowly", "internal/rpc/dial.go",
+			`		if o.ReadRate > 0 {`,
+			`		if o.ReadRate < 0 {`, "peer:CutWhileWaiting",
+		},
+		{
 			"send frames without their CRC", "peer/outbox.go",
 			`		CRC32C:     crc32.Checksum(buf.ReadOnlyData(), castagnoli()),
 `, "", "peer",

@@ -54,6 +54,24 @@ func swarmBugs() []bug {
 			"		s.takeFromTodo(stolen)\n", "", sim,
 		},
 		{
+			"replace lanes that the receiver holds up", health,
+			`	if s.paused() || src.heldUp(s.now) {`,
+			`	if s.paused() {`, "test/system:HeldBack",
+		},
+		{
+			"ask at once for what waits behind a refused request", health,
+			`	for len(l.queue) > 0 {
+		s.cancel(l.queue[len(l.queue)-1], false)
+	}
+	l.renew()
+`, "", "client/schedule/sim:RefusedLater",
+		},
+		{
+			"replace lanes that wait for their turn on a slow LAN", "client/schedule/pulse.go",
+			`	if src.local || src.memory || lanes < 2 || !ok || rate <= 0 {`,
+			`	if src.local || src.memory || lanes < 2e9 || !ok || rate <= 0 {`, "test/system:SlowLAN",
+		},
+		{
 			"never call a silent source stalled", health,
 			`s.now-a.lastByte >= limit {`,
 			`s.now-a.lastByte >= limit*1000 {`, "client/schedule",
