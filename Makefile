@@ -139,6 +139,8 @@ soak: ## The long forms: chaos, power cuts, kills, 4 GiB, planted bugs, a millio
 	@echo "== soak, about 11 hours on two cores that do nothing else; from $$(date +%T)"
 	@echo "== $(CHAOS) chaotic downloads of the real engines, 0 corrupt, lost, mixed or stuck: 15 minutes for 10000; from $$(date +%T)"
 	DDM_CHAOS_SEEDS=$(CHAOS) $(GO) test -count=1 -timeout 0 -run '^TestChaos$$' ./test/system
+	@echo "== 1000 small LANs of all kinds, hardly a byte twice: 10 minutes; from $$(date +%T)"
+	DDM_DUPLICATE_SEEDS=1000 $(GO) test -count=1 -timeout 0 -run '^TestDuplicates$$' ./test/system
 	@echo "== $(POINTS) crash points of the write protocol, 0 bad: 2 minutes for 100000; from $$(date +%T)"
 	DDM_CRASH_POINTS=$(POINTS) $(GO) test -count=1 -timeout 0 ./internal/partfile/...
 	@echo "== $(KILLS) kills of the real client, every file right: 10 minutes for 1000; from $$(date +%T)"
