@@ -96,6 +96,9 @@ const (
 	// read buffer.
 	controlBuffer = 4 * kib
 	bulkBuffer    = 256 * kib
+	// A frame of 256 KiB and the headers of its HTTP/2 frames leave in one
+	// write; with less, the last 200 bytes of most have one of their own.
+	bulkWriteBuffer = bulkBuffer + 8*kib
 )
 
 func (o Options) logger() hclog.Logger {

@@ -23,7 +23,7 @@ import (
 func NewServer(o Options, extra ...grpc.ServerOption) *grpc.Server {
 	streams, readBuffer, writeBuffer := uint32(controlStreams), controlBuffer, controlBuffer
 	if o.Role == Bulk {
-		streams, writeBuffer = bulkStreams, bulkBuffer
+		streams, writeBuffer = bulkStreams, bulkWriteBuffer
 	}
 	opts := []grpc.ServerOption{
 		grpc.ForceServerCodecV2(newCodec()),
