@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -61,6 +62,59 @@ func TestWindowsFillTheLine(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestFrameInOneWrite: the headers of HTTP/2 do not push a frame's end into a
+// write of its own.
+func TestFrameInOneWrite(t *testing.T) {
+	lis := &measuring{Listener: pipenet.Listen()}
+	srv := rpc.NewServer(rpc.Options{Role: rpc.Bulk})
+	peer{fetch: sendFrames(256 << 10)}.register(srv)
+	ctx, stop := context.WithCancel(context.Background())
+	var served sync.WaitGroup
+	served.Go(func() { _ = rpc.Serve(ctx, srv, lis, 0) })
+	defer served.Wait()
+	defer stop()
+	conn, err := rpc.Dial("passthrough:///near", rpc.Options{Role: rpc.Bulk},
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return lis.DialContext(ctx) }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	s, err := ddmv1.NewPeerServiceClient(conn).Fetch(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ev rpc.Event
+	if err := s.RecvMsg(&ev); err != nil {
+		t.Fatal(err)
+	}
+	ev.Frame.Payload.Free()
+	if got := lis.largest.Load(); got <= 256<<10 {
+		t.Errorf("the largest write had %d bytes, want a frame of 256 KiB with its headers", got)
+	}
+}
+
+// measuring is a listener whose connections tell the size of their largest
+// write.
+type measuring struct {
+	*pipenet.Listener
+	largest atomic.Int64
+}
+
+func (m *measuring) Accept() (net.Conn, error) {
+	c, err := m.Listener.Accept()
+	return measuredConn{c, m}, err
+}
+
+type measuredConn struct {
+	net.Conn
+	of *measuring
+}
+
+func (c measuredConn) Write(p []byte) (int, error) {
+	c.of.largest.Store(max(c.of.largest.Load(), int64(len(p)))) // one at a time writes
+	return c.Conn.Write(p)
 }
 
 // sendFrames sends so many bytes in frames of 256 KiB.

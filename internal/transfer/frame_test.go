@@ -71,6 +71,29 @@ func TestFramesAreTimely(t *testing.T) {
 	})
 }
 
+// What a download begins with is there with its first bytes; what follows waits for
+// its frame.
+func TestFirstBytesAreHandedOnAtOnce(t *testing.T) {
+	const length = 100_000
+	bubble(t, 1, whole, func(t *testing.T, b bench) {
+		start := time.Now()
+		b.line.mu.Lock()
+		reply := b.line.replyLocked(byterange.Range{Len: length}, &dripper{done: t.Context().Done(), rest: content(byterange.Range{Len: length}), n: 1000, every: 10 * time.Millisecond})
+		b.line.mu.Unlock()
+		if err := b.Adopt(1, 0, reply, func() {}); err != nil {
+			t.Fatal(err)
+		}
+		<-b.sink.done
+		b.want(1, nil, byterange.Range{Len: length})
+		if b.sink.frames[0] != 1000 || b.sink.frames[1] < 10_000 {
+			t.Errorf("frames of %v bytes", b.sink.frames)
+		}
+		if got := b.sink.times[0].Sub(start); got != 10*time.Millisecond {
+			t.Errorf("the first frame came after %v, want the first read's 10 ms", got)
+		}
+	})
+}
+
 func TestStalledOriginStillDelivers(t *testing.T) {
 	stall := func(ctx context.Context, r byterange.Range) (byterange.Range, io.Reader, error) {
 		return r, io.MultiReader(bytes.NewReader(content(byterange.Range{Off: r.Off, Len: 5000})), &dripper{done: ctx.Done(), rest: []byte{0}, n: 1, every: time.Hour}), nil

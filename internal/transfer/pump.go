@@ -51,6 +51,7 @@ type pump struct {
 	fill  int         // behind its last byte
 	off   int64       // offset of data[start] in the resource
 	born  time.Time   // when the first byte of the open frame came
+	eager bool        // the open frame leaves with its first bytes
 	armed bool        // the timer will fire
 	err   error       // what the sink said about a
 }
@@ -114,6 +115,10 @@ func (p *pump) fetch(ctx context.Context, a *assignment) error {
 		reply, err := a.take(), error(nil)
 		if reply == nil {
 			reply, err = p.cfg.Line.Open(ctx, p.cfg.Resource, rest)
+		} else {
+			p.lock()
+			p.eager = true // a download begins: somebody waits for its first byte
+			p.unlock()
 		}
 		switch {
 		case err != nil && first != nil && errors.Is(err, errdefs.BadReply):
@@ -227,7 +232,8 @@ func (p *pump) add(n int) error {
 		}
 	}
 	p.fill += n
-	if p.fill == len(p.data) {
+	if p.fill == len(p.data) || p.eager {
+		p.eager = false
 		p.flushLocked()
 	}
 	return p.err

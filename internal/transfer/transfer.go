@@ -118,9 +118,10 @@ func (r *Runner) Assign(id uint64, lane int, rng byterange.Range) error {
 }
 
 // Adopt accepts an assignment whose reply is open already: it delivers the
-// range that the reply holds; one of unknown length ends where its body ends.
-// Without an error the Runner takes over the reply, and stop, which must end
-// its context and is called once or more often.
+// range that the reply holds; one of unknown length ends where its body ends. Its
+// first bytes do not wait for their frame to fill. Without an error the Runner
+// takes over the reply, and stop, which must end its context and is called once
+// or more often.
 func (r *Runner) Adopt(id uint64, lane int, reply *origin.Reply, stop context.CancelFunc) error {
 	rng := reply.Range
 	return r.accept(&assignment{

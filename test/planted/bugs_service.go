@@ -90,6 +90,10 @@ func serviceBugs() []bug {
 			"	bulkStreamWindow = 6 * mib\n", "	bulkStreamWindow = 60 * mib\n", "test/memory",
 		},
 		{
+			"write the end of each frame by itself", "internal/rpc/server.go",
+			"writeBuffer = bulkStreams, bulkWriteBuffer", "writeBuffer = bulkStreams, bulkBuffer", "internal/rpc",
+		},
+		{
 			"let a panic end the process", "internal/rpc/interceptors.go",
 			"		resp, err := func() (resp any, err error) {\n			defer rescue(log, info.FullMethod, &err)\n",
 			"		resp, err := func() (resp any, err error) {\n", "internal/rpc",

@@ -103,6 +103,15 @@ func swarmBugs() []bug {
 		if got < crumb && !a.rest().Empty() {`, "internal/transfer",
 		},
 		{
+			"let the first bytes of a download wait for their frame", pump,
+			`p.eager = true`, `p.eager = false`, "internal/transfer",
+		},
+		{
+			"let no frame of a download's first reply fill", pump,
+			`		p.eager = false
+`, ``, "internal/transfer",
+		},
+		{
 			"let an origin answer in crumbs for ever", pump,
 			`		if crumbs > maxCrumbs {`,
 			`		if crumbs > maxCrumbs<<40 {`, "internal/transfer",
