@@ -255,5 +255,5 @@ func (s *spots) proof() string {
 	case s.looked == 0:
 		return fmt.Sprintf("nothing of what others brought could be compared (%v); only a digest would prove it", s.failed)
 	}
-	return fmt.Sprintf("%s of what others brought were fetched once more and compared (%s); that finds who lies in bulk, not a few changed bytes: only a digest would", plural(s.looked, "block"), humanize.IBytes(uint64(s.bytes)))
+	return fmt.Sprintf("%s of what others brought: fetched once more and compared (%s); that finds who lies in bulk, not a few changed bytes: only a digest would", plural(s.looked, "block"), humanize.IBytes(uint64(s.bytes)))
 }
