@@ -139,29 +139,41 @@ func TestRetire(t *testing.T) {
 // while: what runs goes on, and nothing new is asked for before that.
 func TestAskedToWait(t *testing.T) {
 	t.Parallel()
-	const wait = 20 * time.Second
-	s := schedule.New(schedule.Config{Size: 64 * mib}, byterange.Set{})
-	s.Join(0, schedule.Source{ID: 1})
-	queue := assigned(s)
-	for now := time.Duration(0); len(queue) < 2; now += 10 * time.Millisecond {
+	const wait, step, frame = 20 * time.Second, 20 * time.Millisecond, mib / 4
+	s := schedule.New(schedule.Config{Size: 256 * mib}, byterange.Set{})
+	s.Join(0, schedule.Source{ID: 1, Lanes: 4})
+	var first []schedule.Assign // the first connection's
+	var until time.Duration     // when it may be asked again
+	for now := time.Duration(0); until == 0 || now < until+time.Second; now += step {
 		s.Tick(now)
-		queue = append(queue, assigned(s)...)
-	}
-	s.Received(0, queue[0].ID, byterange.Range{Off: queue[0].Range.Off, Len: mib / 2})
-	s.Ended(0, queue[1].ID, schedule.Busy, wait)
-	s.Received(0, queue[0].ID, byterange.Between(queue[0].Range.Off+mib/2, queue[0].Range.End()))
-	s.Ended(0, queue[0].ID, schedule.OK, 0)
-	for now := time.Duration(0); ; now += 100 * time.Millisecond {
-		s.Tick(now)
-		if a := assigned(s); len(a) > 0 && now < wait {
-			t.Fatalf("%v: %+v", now, a)
-		} else if len(a) > 0 {
-			return
+		for _, a := range assigned(s) {
+			switch {
+			case until == 0 && a.Lane > 0:
+				until = now + wait
+				s.Ended(now, a.ID, schedule.Busy, wait)
+			case now == until-wait: // waited behind it, and was given back with it
+			case now < until:
+				t.Fatalf("%v: %+v, though it is to wait until %v", now, a, until)
+			case until > 0:
+				return
+			default:
+				first = append(first, a)
+			}
 		}
-		if now > 2*wait {
-			t.Fatal("it is never asked again")
+		if len(first) == 0 {
+			continue
+		}
+		a := &first[0]
+		s.Received(now, a.ID, byterange.Range{Off: a.Range.Off, Len: min(frame, a.Range.Len)})
+		if a.Range = byterange.Between(a.Range.Off+frame, a.Range.End()); a.Range.Empty() {
+			s.Ended(now, a.ID, schedule.OK, 0)
+			first = first[1:]
+		}
+		if now > wait && until == 0 {
+			t.Fatal("it is never asked over a second connection")
 		}
 	}
+	t.Fatal("it is never asked again")
 }
 
 // TestOneOriginAsksToWait: the wait that the own line is asked for binds all

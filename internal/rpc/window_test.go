@@ -15,6 +15,7 @@ import (
 
 	"ddm/internal/pipenet"
 	"ddm/internal/rpc"
+	"ddm/internal/rpc/rpctest"
 	ddmv1 "ddm/proto/ddm/v1"
 )
 
@@ -62,6 +63,33 @@ func TestWindowsFillTheLine(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestUnreadStreams: eight peers whose frames nobody takes fill half of what a
+// client may hold, and no more.
+func TestUnreadStreams(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const peers, most = 8, 64 << 20
+		var sent atomic.Int64
+		endless := func(s grpc.BidiStreamingServer[ddmv1.FetchRequest, ddmv1.FetchResponse]) error {
+			for {
+				if err := sendFrames(256 << 10)(s); err != nil {
+					return err
+				}
+				sent.Add(256 << 10)
+			}
+		}
+		for range peers {
+			conn := rpctest.Pair(t, peer{fetch: endless}.register, rpc.Options{Role: rpc.Bulk})
+			if _, err := ddmv1.NewPeerServiceClient(conn).Fetch(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		if sent.Load() > most {
+			t.Errorf("%d bytes were sent to nobody, want %d at most", sent.Load(), most)
+		}
+	})
 }
 
 // TestFrameInOneWrite: the headers of HTTP/2 do not push a frame's end into a

@@ -87,7 +87,7 @@ func serviceBugs() []bug {
 		},
 		{
 			"let a stream hold ten times as much", "internal/rpc/rpc.go",
-			"	bulkStreamWindow = 6 * mib\n", "	bulkStreamWindow = 60 * mib\n", "test/memory",
+			"	bulkStreamWindow = 6 * mib\n", "	bulkStreamWindow = 60 * mib\n", "internal/rpc",
 		},
 		{
 			"write the end of each frame by itself", "internal/rpc/server.go",
