@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -42,7 +41,6 @@ type download struct {
 	sums       *sums
 	rolling    *rolling // nil: the commit hashes everything
 	piecesFrom string   // who named the job's pieces; "": the user
-	castagnoli *crc32.Table
 
 	outcasts outcasts
 	judged   []bool // pieces that the loop found right; nil: it did not look
@@ -70,8 +68,7 @@ func (c *Client) once(ctx context.Context, job Job, req *request, rep progress.R
 	d := &download{
 		cancel: cancel,
 		c:      c, job: job, req: req, rep: rep, began: time.Now(),
-		castagnoli: crc32.MakeTable(crc32.Castagnoli),
-		events:     make(chan event, 256), over: make(chan struct{}),
+		events: make(chan event, 256), over: make(chan struct{}),
 		notes: slices.Clone(req.past.story),
 	}
 	d.verified.Store(req.past.verified)

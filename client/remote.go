@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"math/rand/v2"
 	"slices"
@@ -19,6 +18,7 @@ import (
 	"ddm/internal/backoff"
 	"ddm/internal/byterange"
 	"ddm/internal/catalogue"
+	"ddm/internal/crc32c"
 	"ddm/internal/errdefs"
 	"ddm/internal/origin"
 	"ddm/internal/rpc"
@@ -281,7 +281,7 @@ func (r *remoteSource) frame(ctx context.Context, f *rpc.Frame) error {
 	crc := uint32(0)
 	for i, b := range f.Payload {
 		bufs[i] = b.ReadOnlyData()
-		crc = crc32.Update(crc, r.d.castagnoli, bufs[i])
+		crc = crc32c.Update(crc, bufs[i])
 	}
 	if crc != f.CRC32C {
 		return fmt.Errorf("%w: bytes %v arrived damaged (CRC32C)", errdefs.Corrupt, rng)

@@ -3,11 +3,11 @@ package client
 import (
 	"context"
 	"fmt"
-	"hash/crc32"
 	"slices"
 	"time"
 
 	"ddm/internal/byterange"
+	"ddm/internal/crc32c"
 	"ddm/internal/errdefs"
 	"ddm/internal/origin"
 	"ddm/internal/rpc"
@@ -180,7 +180,7 @@ func (d *download) hold(f *rpc.Frame, next, end int64, take func(int64, []byte) 
 		return 0, fmt.Errorf("%w: it sends bytes that were not asked for", errdefs.BadReply)
 	}
 	p := f.Payload.Materialize()
-	if crc32.Checksum(p, d.castagnoli) != f.CRC32C {
+	if crc32c.Checksum(p) != f.CRC32C {
 		return 0, fmt.Errorf("%w: bytes arrived damaged (CRC32C)", errdefs.BadReply)
 	}
 	return n, take(next, p)

@@ -2,13 +2,13 @@ package peer
 
 import (
 	"fmt"
-	"hash/crc32"
 	"math"
 	"sync"
 	"time"
 
 	"google.golang.org/grpc/mem"
 
+	"ddm/internal/crc32c"
 	"ddm/internal/errdefs"
 	"ddm/internal/rpc"
 	ddmv1 "ddm/proto/ddm/v1"
@@ -18,9 +18,6 @@ const (
 	outboxSize = 4                // events that wait for the stream; a frame is 256 KiB at most
 	sendLimit  = 60 * time.Second // a client that takes no event for so long is cut
 )
-
-// castagnoli is the table of CRC-32C, for which processors have instructions.
-func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
 // outbox is the one sender of a stream: whoever has an event puts it in, one
 // goroutine sends. Its bound is what turns a slow client into back-pressure on
@@ -109,7 +106,7 @@ func (o *outbox) data(id uint64, off int64, buf mem.Buffer) error {
 	return o.put(&rpc.Frame{
 		Assignment: id,
 		Offset:     off,
-		CRC32C:     crc32.Checksum(buf.ReadOnlyData(), castagnoli()),
+		CRC32C:     crc32c.Checksum(buf.ReadOnlyData()),
 		Payload:    mem.BufferSlice{buf},
 	})
 }
@@ -138,7 +135,7 @@ func (o *outbox) wanted(event any) any {
 		case size > end-e.Offset:
 			part := e.Payload[0].Slice(0, int(end-e.Offset))
 			free(event)
-			e.CRC32C, e.Payload = crc32.Checksum(part.ReadOnlyData(), castagnoli()), mem.BufferSlice{part}
+			e.CRC32C, e.Payload = crc32c.Checksum(part.ReadOnlyData()), mem.BufferSlice{part}
 		}
 	case *ddmv1.FetchResponse:
 		switch over := e.GetEvent().(type) {

@@ -30,9 +30,6 @@ func WithoutLevel(journal []byte) ([]byte, error) {
 	return e.buf, nil
 }
 
-// Join is the CRC32C of two runs from those of each.
-func Join(a, b uint32, n int64) uint32 { return join(a, b, n) }
-
 // Journal writes the journal of a resource as a run would leave it that has
 // these extents and ended cleanly, with the part file as st describes it.
 func Journal(m Meta, piece int64, list []Extent, st disk.Info) ([]byte, error) {

@@ -120,19 +120,6 @@ func FuzzReplay(f *testing.F) {
 	})
 }
 
-func FuzzJoin(f *testing.F) {
-	f.Add([]byte("hello"), []byte("world"))
-	f.Add([]byte{}, bytes.Repeat([]byte{7}, 3000))
-	f.Fuzz(func(t *testing.T, a, b []byte) {
-		table := crc32.MakeTable(crc32.Castagnoli)
-		want := crc32.Checksum(slices.Concat(a, b), table)
-		got := partfile.Join(crc32.Checksum(a, table), crc32.Checksum(b, table), int64(len(b)))
-		if got != want {
-			t.Fatalf("%08x, want %08x", got, want)
-		}
-	})
-}
-
 func TestJournalIsWrittenAnew(t *testing.T) {
 	t.Parallel()
 	d := crashfs.New(1, -1)

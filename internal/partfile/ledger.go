@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"ddm/internal/byterange"
+	"ddm/internal/crc32c"
 )
 
 // extent is a run of bytes within one piece.
@@ -65,7 +66,7 @@ func (l *ledger) fits(e extent) bool {
 func concat(a, b extent) extent {
 	return extent{
 		Range: byterange.Between(a.Off, b.End()),
-		crc:   join(a.crc, b.crc, b.Len),
+		crc:   crc32c.Join(a.crc, b.crc, b.Len),
 		giver: a.giver,
 	}
 }

@@ -6,11 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"math"
 	"time"
 
 	"ddm/internal/byterange"
+	"ddm/internal/crc32c"
 	"ddm/internal/origin"
 )
 
@@ -119,7 +119,7 @@ func (e *encoder) record(kind byte, payload []byte) {
 	e.buf = append(e.buf, kind)
 	e.buf = binary.LittleEndian.AppendUint32(e.buf, uint32(len(payload)))
 	e.buf = append(e.buf, payload...)
-	e.chain = update(e.chain, e.buf[at:])
+	e.chain = crc32c.Update(e.chain, e.buf[at:])
 	e.buf = binary.LittleEndian.AppendUint32(e.buf, e.chain)
 }
 
@@ -214,7 +214,7 @@ func nextRecord(b []byte, before uint32) (kind byte, payload, rest []byte, chain
 		return 0, nil, nil, 0, false
 	}
 	body, rest := b[:5+n], b[frame+n:]
-	chain = crc32.Update(before, crc32.MakeTable(crc32.Castagnoli), body)
+	chain = crc32c.Update(before, body)
 	if chain != binary.LittleEndian.Uint32(b[5+n:]) {
 		return 0, nil, nil, 0, false
 	}

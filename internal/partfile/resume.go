@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"ddm/internal/byterange"
+	"ddm/internal/crc32c"
 	"ddm/internal/origin"
 	"ddm/internal/partfile/disk"
 )
@@ -235,7 +236,7 @@ func intact(data disk.File, e extent, buf []byte) bool {
 		if n < len(p) || err != nil && !errors.Is(err, io.EOF) {
 			return false
 		}
-		crc = update(crc, p)
+		crc = crc32c.Update(crc, p)
 		at += int64(n)
 	}
 	return crc == e.crc

@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"ddm/internal/byterange"
+	"ddm/internal/crc32c"
 	"ddm/internal/errdefs"
 )
 
@@ -174,7 +175,7 @@ func (f *File) sum(bufs [][]byte, run byterange.Range, giver uint32) (out []exte
 				e.Off = at
 			}
 			n := min(int64(len(b)), (e.Off/piece+1)*piece-at)
-			e.crc = update(e.crc, b[:n])
+			e.crc = crc32c.Update(e.crc, b[:n])
 			e.Len += n
 			at += n
 			b = b[n:]
@@ -273,7 +274,7 @@ func (f *File) trim(list []extent, r byterange.Range) (left []extent) {
 			f.opts.Log.Warn("cannot read what is beside dropped bytes; dropping it too", "range", e.Range, "error", err)
 			continue
 		}
-		if update(0, b) != e.crc {
+		if crc32c.Checksum(b) != e.crc {
 			f.opts.Log.Warn("bytes on disk changed; dropping them", "range", e.Range)
 			continue
 		}
@@ -282,7 +283,7 @@ func (f *File) trim(list []extent, r byterange.Range) (left []extent) {
 			byterange.Between(max(e.Off, r.End()), e.End()),
 		} {
 			if !keep.Empty() {
-				crc := update(0, b[keep.Off-e.Off:keep.End()-e.Off])
+				crc := crc32c.Checksum(b[keep.Off-e.Off : keep.End()-e.Off])
 				left = append(left, extent{Range: keep, crc: crc, giver: e.giver})
 			}
 		}

@@ -15,7 +15,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"os"
 	"path/filepath"
@@ -23,6 +22,7 @@ import (
 	"time"
 
 	"ddm/internal/byterange"
+	"ddm/internal/crc32c"
 	"ddm/internal/digest"
 	"ddm/internal/errdefs"
 	"ddm/internal/filename"
@@ -126,14 +126,12 @@ func (f *file) hash(ctx context.Context, told func(done, total int64)) error {
 			told(off, f.Size)
 		}
 		for ; len(part) > 0; part = part[min(block, len(part)):] {
-			f.crcs = append(f.crcs, crcOf(part[:min(block, len(part))]))
+			f.crcs = append(f.crcs, crc32c.Checksum(part[:min(block, len(part))]))
 		}
 	}
 	f.SHA256, f.parts = [sha256.Size]byte(sum.Sum(nil)), parts.end()
 	return nil
 }
-
-func crcOf(b []byte) uint32 { return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)) }
 
 // Have returns everything, or nothing once it changed.
 func (f *file) Have() (s byterange.Set) {
@@ -195,7 +193,7 @@ func (f *file) checked(p []byte, off int64) error {
 	}
 	for i, rest := first/block, buf; len(rest) > 0; i++ {
 		n := min(block, len(rest))
-		if crcOf(rest[:n]) != f.crcs[i] {
+		if crc32c.Checksum(rest[:n]) != f.crcs[i] {
 			return fmt.Errorf("%w: at %d it is not what it was", errdefs.Corrupt, i*block)
 		}
 		rest = rest[n:]

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"math"
 	"os"
@@ -17,6 +16,7 @@ import (
 
 	"ddm/internal/byterange"
 	"ddm/internal/catalogue"
+	"ddm/internal/crc32c"
 	"ddm/internal/errdefs"
 	"ddm/internal/origin"
 )
@@ -141,8 +141,6 @@ type record struct {
 
 const recordLen = 16
 
-func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
-
 func (r record) bytes() []byte {
 	b := make([]byte, 0, recordLen)
 	b = binary.BigEndian.AppendUint32(b, r.piece)
@@ -152,11 +150,11 @@ func (r record) bytes() []byte {
 		flag = 1
 	}
 	b = binary.BigEndian.AppendUint32(b, flag)
-	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli()))
+	return binary.BigEndian.AppendUint32(b, crc32c.Checksum(b))
 }
 
 func parseRecord(b []byte) (r record, ok bool) {
-	if crc32.Checksum(b[:12], castagnoli()) != binary.BigEndian.Uint32(b[12:]) {
+	if crc32c.Checksum(b[:12]) != binary.BigEndian.Uint32(b[12:]) {
 		return r, false
 	}
 	return record{

@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"net/http"
 	"os"
 	"time"
 
 	"ddm/internal/byterange"
+	"ddm/internal/crc32c"
 	"ddm/internal/errdefs"
 	"ddm/internal/origin"
 )
@@ -114,7 +114,7 @@ func (s *Store) content(e *entry, n uint32, buf []byte) []byte {
 	f, err := s.root.Open(e.key.String() + piecesEnd)
 	if err == nil {
 		_, err = io.ReadFull(io.NewSectionReader(f, r.Off, r.Len), buf)
-		if err == nil && crc32.Checksum(buf, castagnoli()) != p.crc {
+		if err == nil && crc32c.Checksum(buf) != p.crc {
 			err = errdefs.Corrupt
 		}
 		err = errors.Join(err, f.Close())
@@ -252,7 +252,7 @@ func (t *tee) write(b []byte) {
 		t.off = true
 		t.o.store.cfg.Log.Warn("keeping nothing of this range", "error", err)
 	}
-	t.crc = crc32.Update(t.crc, castagnoli(), b)
+	t.crc = crc32c.Update(t.crc, b)
 }
 
 // Close makes what was kept part of the store, unless the reply was void.

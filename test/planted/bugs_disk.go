@@ -14,6 +14,14 @@ func diskBugs() []bug {
 	)
 	return []bug{
 		{
+			"fold by a wrong power", "internal/crc32c/fold_amd64.s",
+			"0x06992cea2", "0x06992cea3", "internal/crc32c",
+		},
+		{
+			"forget what a checksum goes on from", "internal/crc32c/crc32c.go",
+			"	return crc32.Update(crc,", "	return crc32.Update(crc&1,", "internal/crc32c",
+		},
+		{
 			"claim bytes by more evidence than they came under", "internal/partfile/journal.go",
 			"	if level < j.level {", "	if level < origin.None {", "internal/partfile",
 		},
@@ -127,8 +135,8 @@ func diskBugs() []bug {
 		},
 		{
 			"forget which records a record stands behind", record,
-			`	chain = crc32.Update(before, crc32.MakeTable(crc32.Castagnoli), body)`,
-			`	chain = crc32.Update(before&^before, crc32.MakeTable(crc32.Castagnoli), body)`, tests,
+			`	chain = crc32c.Update(before, body)`,
+			`	chain = crc32c.Update(0, body)`, tests,
 		},
 		{
 			"let two processes write one file", open,

@@ -54,7 +54,7 @@ func serviceBugs() []bug {
 		},
 		{
 			"cut a frame and keep its CRC", "peer/outbox.go",
-			`e.CRC32C, e.Payload = crc32.Checksum(part.ReadOnlyData(), castagnoli()), mem`,
+			`e.CRC32C, e.Payload = crc32c.Checksum(part.ReadOnlyData()), mem`,
 			`e.Payload = mem`, "peer",
 		},
 		{
@@ -64,7 +64,7 @@ func serviceBugs() []bug {
 		},
 		{
 			"send frames without their CRC", "peer/outbox.go",
-			`		CRC32C:     crc32.Checksum(buf.ReadOnlyData(), castagnoli()),
+			`		CRC32C:     crc32c.Checksum(buf.ReadOnlyData()),
 `, "", "peer",
 		},
 		{

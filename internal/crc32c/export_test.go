@@ -1,0 +1,4 @@
+package crc32c
+
+// Foldable says whether this processor folds.
+func Foldable() bool { return foldable() }
