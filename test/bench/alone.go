@@ -31,7 +31,7 @@ func present(tools []tool) []tool {
 	return slices.DeleteFunc(tools, func(t tool) bool { return slices.Contains(gone, t.program) })
 }
 
-// compare runs tools in turn on the client's own line and sets ddm against curl
+// compare runs tools in turn on the client's own line and sets them against curl
 // of the same turn.
 func compare(l *lab, name string, size int64, turn int, tools []tool) {
 	all := make(map[string]got)
@@ -45,8 +45,12 @@ func compare(l *lab, name string, size int64, turn int, tools []tool) {
 		return
 	}
 	r := &l.bench.results
-	r.Add(name, ddm, "wall_over_curl", all[ddm].seconds/all["curl"].seconds)
-	r.Add(name, ddm, "cpu_over_curl", all[ddm].cpu/all["curl"].cpu)
+	for _, t := range tools {
+		if g, ran := all[t.name]; ran && !g.failed {
+			r.Add(name, t.name, "wall_over_curl", g.seconds/all["curl"].seconds)
+			r.Add(name, t.name, "cpu_over_curl", g.cpu/all["curl"].cpu)
+		}
+	}
 }
 
 func onOwnLine(l *lab) []tool {
@@ -57,7 +61,10 @@ func onOwnLine(l *lab) []tool {
 func unlimited(l *lab, name string, round int) {
 	size := l.bench.size(1024)
 	compare(l, name, size, round, onOwnLine(l))
-	compare(l, name, size, round+1, []tool{l.ours(), curl()})
+	floor := tool{name: "read and write", program: l.bench.program("rawrelay"), args: func(dir, name, url string) []string {
+		return []string{"get", filepath.Join(dir, name), url}
+	}}
+	compare(l, name, size, round+1, []tool{l.ours(), curl(), floor})
 }
 
 func shaped(l *lab, name string, round int) {
@@ -121,8 +128,10 @@ func limitedWithHelpers(l *lab, name string, _ int) {
 	l.Logf("%s: %d requests, %d refused, at most %d at a time", name, g.stats.Requests, g.stats.Refused, g.stats.Peak)
 }
 
-// kept is our relay by a peer whose store keeps the file.
-const kept = ddm + ", kept in the store"
+const (
+	kept = ddm + ", kept in the store" // by a peer that does so
+	bare = "gRPC alone"                // what our relay cannot do without
+)
 
 // relayed is one of the ways to bring a file through one other machine.
 type relayed struct {
@@ -134,8 +143,10 @@ type relayed struct {
 // against a relay that does nothing else.
 func relay(l *lab, name string, round int) {
 	size := l.bench.size(1024)
-	raw := l.start("p2", "rawrelay", "peer", ":9000")
-	l.until("the raw relay listens", func() bool { return strings.Contains(raw.stderr.String(), "ready") })
+	raw, overGRPC := l.start("p2", "rawrelay", "peer", ":9000"), l.start("p2", "rawrelay", "grpc-peer", ":9001")
+	l.until("the raw relays listen", func() bool {
+		return strings.Contains(raw.stderr.String(), "ready") && strings.Contains(overGRPC.stderr.String(), "ready")
+	})
 	l.setPeers()
 	through := func(more ...string) func() *process {
 		return func() *process {
@@ -147,12 +158,11 @@ func relay(l *lab, name string, round int) {
 	}
 	keeping := l.ours("--no-local")
 	keeping.name = kept
-	floor := tool{name: "raw TCP", ours: true, program: l.bench.program("rawrelay"), args: func(dir, name, url string) []string {
-		return []string{"client", l.net.Host("p2").IP + ":9000", filepath.Join(dir, name), url}
-	}}
+	floor, onGRPC := l.rawClient("raw TCP", "client", l.net.Host("p2").IP+":9000"), l.rawClient(bare, "grpc-client", l.net.Host("p2").IP+":9001")
 	ways := []relayed{
 		{l.ours("--no-local"), through("--store-size", "0")},
 		{floor, func() *process { return raw }},
+		{onGRPC, func() *process { return overGRPC }},
 		{keeping, through()},
 	}
 	for turn := range 2 {
@@ -160,11 +170,18 @@ func relay(l *lab, name string, round int) {
 		for _, w := range rotate(ways, round+turn) {
 			wall[w.name], cpu[w.name] = l.relayed(name, w, size)
 		}
-		for _, ours := range []string{ddm, kept} {
-			l.bench.results.Add(name, ours, "cpu_over_raw", cpu[ours]/cpu[floor.name])
-			l.bench.results.Add(name, ours, "speed_over_raw", wall[floor.name]/wall[ours])
+		for _, other := range []string{ddm, kept, bare} {
+			l.bench.results.Add(name, other, "cpu_over_raw", cpu[other]/cpu[floor.name])
+			l.bench.results.Add(name, other, "speed_over_raw", wall[floor.name]/wall[other])
 		}
 	}
+}
+
+// rawClient is a client of a raw relay.
+func (l *lab) rawClient(name, kind, peer string) tool {
+	return tool{name: name, ours: true, program: l.bench.program("rawrelay"), args: func(dir, name, url string) []string {
+		return []string{kind, peer, filepath.Join(dir, name), url}
+	}}
 }
 
 // relayed returns what one relayed file took: seconds, and CPU seconds of both

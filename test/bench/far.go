@@ -3,7 +3,6 @@
 package main
 
 import (
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -52,9 +51,7 @@ func far(l *lab, name string, round int) {
 		l.setPeers()
 		l.startPeer(host, "--advertise", cable.B+":7430")
 		l.setPeers(host)
-		floor := tool{name: "raw TCP", ours: true, program: l.bench.program("rawrelay"), args: func(dir, name, url string) []string {
-			return []string{"client", cable.B + ":9000", filepath.Join(dir, name), url}
-		}}
+		floor := l.rawClient("raw TCP", "client", cable.B+":9000")
 		wall := make(map[string]float64)
 		for _, t := range rotate([]tool{l.ours("--no-local"), floor}, round) {
 			g := l.get(t, l.file("plain", size), coarse, patience)

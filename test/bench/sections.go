@@ -12,7 +12,7 @@ func sections() []section {
 	shared := []column{ideal, seconds, efficiency, speed, {"ideal", "ideal_speed_up"}, tail, duplicates, requests, cpu, rss, peers}
 	return []section{
 		{
-			"1. The own line alone", "1 GiB from an origin on the same machine that serves from memory, then 128 MiB over a line of 200 Mbit/s.",
+			"1. The own line alone", "1 GiB from an origin on the same machine that serves from memory (read and write: a program that does nothing else, a MiB at a time, and checks nothing), then 128 MiB over a line of 200 Mbit/s.",
 			[]string{"1-unlimited", "1-shaped"},
 			[]column{seconds, {"MB/s", "mb_per_s"}, cpu, rss, requests, {"wall / curl", "wall_over_curl"}, {"CPU / curl", "cpu_over_curl"}},
 		},
@@ -38,7 +38,7 @@ func sections() []section {
 			[]column{ideal, seconds, efficiency, {"refused", "refused"}, requests, sent, duplicates, tail},
 		},
 		{
-			"7. What the relay costs", "1 GiB through one peer over a LAN as fast as the machine, the file written to memory, by a peer that keeps nothing (`--store-size 0`) and by one that keeps it, as peers do; against raw TCP: frames of 256 KiB with a length and a CRC32C that is checked. CPU is peer and client together.",
+			"7. What the relay costs", "1 GiB through one peer over a LAN as fast as the machine, the file written to memory, by a peer that keeps nothing (`--store-size 0`) and by one that keeps it, as peers do; against raw TCP: frames of 256 KiB with a length and a CRC32C that is checked; gRPC alone: the same, but over gRPC with our settings, codec and buffers. CPU is peer and client together.",
 			[]string{"7-relay"},
 			[]column{seconds, {"MB/s", "mb_per_s"}, cpu, {"client", "client_cpu_s_per_gb"}, {"peer", "peer_cpu_s_per_gb"}, {"CPU / raw", "cpu_over_raw"}, {"speed / raw", "speed_over_raw"}, rss, peers},
 		},

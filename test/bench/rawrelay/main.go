@@ -1,3 +1,5 @@
+//go:build linux
+
 // Command rawrelay is the floor that the relay of the programs is held against:
 // the same way of the bytes, with nothing on it that could be left out.
 //
@@ -6,6 +8,12 @@
 // The client sends the URL on one line; the peer answers with frames of a
 // header (length, CRC32C of the payload, offset) and at most 256 KiB, and with
 // an empty frame at the end. The client checks every frame before it writes it.
+//
+// Two more floors tell what limits the programs: the same over gRPC, and a
+// download without a relay that does nothing but read and write.
+//
+//	origin --HTTP--> rawrelay grpc-peer --gRPC--> rawrelay grpc-client -> file
+//	origin --HTTP--> rawrelay get -> file
 package main
 
 import (
@@ -25,9 +33,10 @@ import (
 const (
 	header  = 16
 	payload = 256 << 10
+	mib     = 1 << 20
 )
 
-const usage = "usage: rawrelay peer LISTEN | rawrelay client PEER FILE URL"
+const usage = "usage: rawrelay peer|grpc-peer LISTEN | rawrelay client|grpc-client PEER FILE URL | rawrelay get FILE URL"
 
 func main() {
 	if err := run(context.Background(), os.Args[1:]); err != nil {
@@ -39,23 +48,34 @@ func main() {
 func run(ctx context.Context, args []string) error {
 	switch {
 	case len(args) == 2 && args[0] == "peer":
-		return serve(ctx, args[1])
+		return listen(ctx, args[1], serve)
 	case len(args) == 4 && args[0] == "client":
 		return fetch(ctx, args[1], args[2], args[3])
+	case len(args) == 2 && args[0] == "grpc-peer":
+		return listen(ctx, args[1], serveGRPC)
+	case len(args) == 4 && args[0] == "grpc-client":
+		return fetchGRPC(ctx, args[1], args[2], args[3])
+	case len(args) == 3 && args[0] == "get":
+		return get(ctx, args[1], args[2])
 	default:
 		return errors.New(usage)
 	}
 }
 
-// serve relays for one client after the other.
-func serve(ctx context.Context, listen string) error {
+// listen is a peer at an address.
+func listen(ctx context.Context, at string, serve func(context.Context, net.Listener) error) error {
 	var lc net.ListenConfig
-	lis, err := lc.Listen(ctx, "tcp", listen)
+	lis, err := lc.Listen(ctx, "tcp", at)
 	if err != nil {
 		return err
 	}
 	defer lis.Close()
 	fmt.Fprintln(os.Stderr, "rawrelay ready at", lis.Addr())
+	return serve(ctx, lis)
+}
+
+// serve relays for one client after the other.
+func serve(ctx context.Context, lis net.Listener) error {
 	for {
 		conn, err := lis.Accept()
 		if err != nil {
@@ -74,21 +94,14 @@ func relay(ctx context.Context, conn net.Conn) error {
 	if err != nil {
 		return err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSpace(url), http.NoBody)
+	body, err := open(ctx, strings.TrimSpace(url))
 	if err != nil {
 		return err
 	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("the origin says %s", resp.Status)
-	}
+	defer body.Close()
 	frame := make([]byte, header+payload)
 	for off := uint64(0); ; {
-		n, err := io.ReadFull(resp.Body, frame[header:])
+		n, err := io.ReadFull(body, frame[header:])
 		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 			return err
 		}
@@ -103,6 +116,23 @@ func relay(ctx context.Context, conn net.Conn) error {
 		}
 		off += uint64(n) //nolint:gosec // not negative
 	}
+}
+
+// open asks an origin for a file.
+func open(ctx context.Context, url string) (io.ReadCloser, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		resp.Body.Close()
+		return nil, fmt.Errorf("the origin says %s", resp.Status)
+	}
+	return resp.Body, nil
 }
 
 func fetch(ctx context.Context, peer, file, url string) error {

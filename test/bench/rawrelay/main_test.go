@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -9,43 +11,47 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 )
 
-// TestRelay brings a file through the relay, and no broken one.
-func TestRelay(t *testing.T) {
+// TestFloors brings a file through each of them.
+func TestFloors(t *testing.T) {
 	t.Parallel()
-	want := make([]byte, 3*payload+12345)
+	want := make([]byte, 3*mib+12345)
 	rand.NewChaCha8([32]byte{}).Read(want) //nolint:errcheck // never fails
 	origin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		http.ServeContent(w, r, "a", time.Time{}, bytes.NewReader(want))
 	}))
 	defer origin.Close()
+	file := filepath.Join(t.TempDir(), "a")
+	for name, client := range map[string][]string{
+		"peer":      {"client", begin(t, serve), file},
+		"grpc-peer": {"grpc-client", begin(t, serveGRPC), file},
+		"none":      {"get", file},
+	} {
+		if err := run(t.Context(), append(client, origin.URL+"/a")); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got, err := os.ReadFile(file); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s: %d bytes, %v", name, len(got), err)
+		}
+	}
+}
+
+// begin starts a peer and says where.
+func begin(t *testing.T, serve func(context.Context, net.Listener) error) string {
+	t.Helper()
 	lis, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // on this machine
 	if err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	go func() {
-		conn, err := lis.Accept()
-		if err != nil {
-			ended <- err
-			return
-		}
-		defer conn.Close()
-		ended <- relay(context.Background(), conn)
-	}()
-	file := filepath.Join(t.TempDir(), "a")
-	if err := fetch(t.Context(), lis.Addr().String(), file, origin.URL); err != nil {
-		t.Error(err)
-	}
-	if err := <-ended; err != nil {
-		t.Error(err)
-	}
-	if got, err := os.ReadFile(file); err != nil || !bytes.Equal(got, want) {
-		t.Errorf("%d bytes, %v", len(got), err)
-	}
+	ctx, stop := context.WithCancel(context.Background())
+	var served sync.WaitGroup
+	served.Go(func() { _ = serve(ctx, lis) }) // ends by its listener's end
+	t.Cleanup(func() { stop(); lis.Close(); served.Wait() })
+	return lis.Addr().String()
 }
 
 func TestBrokenFrame(t *testing.T) {
