@@ -336,7 +336,7 @@ func (s *Store) dropLocked(e *entry, numbers []uint32) {
 }
 
 func (s *Store) punch(e *entry, holes []byterange.Range) error {
-	f, err := s.root.OpenFile(e.key.String()+piecesEnd, os.O_WRONLY, 0)
+	f, err := s.root.OpenFile(e.key.String()+piecesEnd, os.O_WRONLY|disk.LargeFile, 0)
 	if err != nil {
 		return err
 	}

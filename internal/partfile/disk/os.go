@@ -33,7 +33,7 @@ func Open(path string) (Dir, error) {
 }
 
 func (d *osDir) OpenFile(name string, flag int) (File, error) {
-	f, err := d.root.OpenFile(name, flag|os.O_RDWR|noFollow, privateMode)
+	f, err := d.root.OpenFile(name, flag|os.O_RDWR|noFollow|LargeFile, privateMode)
 	if err != nil {
 		return nil, err
 	}

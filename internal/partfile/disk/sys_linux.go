@@ -12,6 +12,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// LargeFile is for files of 2 GiB and more on processors of 32 bits: os.OpenFile
+// adds it, os.Root does not.
+const LargeFile = unix.O_LARGEFILE
+
 // maxVec is the kernel's limit of buffers in one call (IOV_MAX).
 const maxVec = 1024
 
@@ -111,13 +115,14 @@ func room(dir *os.File) (int64, error) {
 	if st.Blocks == 0 { // some network and user-space file systems do not say
 		return -1, nil
 	}
-	return int64(st.Bavail) * st.Bsize, nil
+	return int64(st.Bavail) * int64(st.Bsize), nil //nolint:unconvert // 32 bits on other processors
 }
 
 func inMemory(dir *os.File) bool {
 	var st unix.Statfs_t
 	err := control(dir, func(fd int) error { return unix.Fstatfs(fd, &st) })
-	return err == nil && (st.Type == unix.TMPFS_MAGIC || st.Type == unix.RAMFS_MAGIC)
+	kind := uint32(st.Type) //nolint:gosec // magic numbers have 32 bits; so has Type, signed, on some processors
+	return err == nil && (kind == unix.TMPFS_MAGIC || kind == unix.RAMFS_MAGIC)
 }
 
 // umask asks without changing it; the system call can only do both at once.

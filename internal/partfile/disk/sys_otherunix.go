@@ -9,6 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// LargeFile is what Linux needs for files of 2 GiB and more on processors of 32
+// bits, and nobody else.
+const LargeFile = 0
+
 func renameNoReplace(*os.File, string, string) (done bool, err error) { return false, nil }
 
 func writeVec(f *os.File, bufs [][]byte, off int64) (int64, error) { return writeEach(f, bufs, off) }

@@ -9,6 +9,10 @@ import (
 	"golang.org/x/sys/windows"
 )
 
+// LargeFile is what Linux needs for files of 2 GiB and more on processors of 32
+// bits, and nobody else.
+const LargeFile = 0
+
 const noFollow = 0
 
 func identity(fs.FileInfo) (id uint64, allocated int64) { return 0, 0 }
