@@ -86,8 +86,8 @@ func TestUnreadStreams(t *testing.T) {
 			}
 		}
 		synctest.Wait()
-		if sent.Load() > most {
-			t.Errorf("%d bytes were sent to nobody, want %d at most", sent.Load(), most)
+		if got := sent.Load(); got < most/2 || got > most {
+			t.Errorf("%d bytes were sent to nobody, want %d at most, and half of that", got, most)
 		}
 	})
 }

@@ -13,7 +13,6 @@ import (
 	"ddm/internal/crc32c"
 	"ddm/internal/errdefs"
 	"ddm/internal/origin"
-	"ddm/internal/partfile/disk"
 )
 
 // Line opens ranges at an origin; *origin.Line is one.
@@ -112,7 +111,7 @@ func (s *Store) content(e *entry, n uint32, buf []byte) []byte {
 		buf = make([]byte, r.Len)
 	}
 	buf = buf[:r.Len]
-	f, err := s.root.OpenFile(e.key.String()+piecesEnd, os.O_RDONLY|disk.LargeFile, 0)
+	f, err := s.pieces(e.key, os.O_RDONLY)
 	if err == nil {
 		_, err = io.ReadFull(io.NewSectionReader(f, r.Off, r.Len), buf)
 		if err == nil && crc32c.Checksum(buf) != p.crc {
@@ -289,7 +288,7 @@ func (s *Store) begin(key Key, id Identity) (*os.File, error) {
 		close(s.born)
 		s.born = make(chan struct{})
 	}
-	return s.root.OpenFile(key.String()+piecesEnd, os.O_CREATE|os.O_WRONLY|disk.LargeFile, 0o600)
+	return s.pieces(key, os.O_CREATE|os.O_WRONLY)
 }
 
 // reserve sets n bytes aside for a piece that is about to be written; false: it

@@ -335,8 +335,13 @@ func (s *Store) dropLocked(e *entry, numbers []uint32) {
 	}
 }
 
+// pieces opens the file of a generation's pieces, whatever its size.
+func (s *Store) pieces(key Key, flag int) (*os.File, error) {
+	return s.root.OpenFile(key.String()+piecesEnd, flag|disk.LargeFile, 0o600)
+}
+
 func (s *Store) punch(e *entry, holes []byterange.Range) error {
-	f, err := s.root.OpenFile(e.key.String()+piecesEnd, os.O_WRONLY|disk.LargeFile, 0)
+	f, err := s.pieces(e.key, os.O_WRONLY)
 	if err != nil {
 		return err
 	}

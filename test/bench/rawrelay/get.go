@@ -54,17 +54,17 @@ func copyBody(out io.Writer, socket io.Reader) error {
 	if err != nil {
 		return err
 	}
-	head, body, whole := bytes.Cut(buf[:n], []byte("\r\n\r\n"))
+	_, body, whole := bytes.Cut(buf[:n], []byte("\r\n\r\n"))
 	if !whole {
 		return errors.New("no reply with a head in one piece")
 	}
-	resp, err := http.ReadResponse(bufio.NewReader(io.MultiReader(bytes.NewReader(head), bytes.NewReader([]byte("\r\n\r\n")))), nil)
+	resp, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(buf[:n])), nil)
 	if err != nil {
 		return err
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("the origin says %s", resp.Status)
+	if resp.StatusCode != http.StatusOK || resp.ContentLength < 0 {
+		return fmt.Errorf("the origin says %s, %d bytes", resp.Status, resp.ContentLength)
 	}
 	for left := resp.ContentLength; ; body = buf {
 		if _, err := out.Write(body); err != nil {

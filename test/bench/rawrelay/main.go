@@ -179,5 +179,5 @@ func save(conn net.Conn, out *os.File) error {
 	}
 }
 
-// castagnoli is computed once by the standard library.
+// castagnoli is the standard library's: the floors are what anybody would write.
 func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
