@@ -166,7 +166,7 @@ func (l *loop) turn() error {
 	for l.unfinished() {
 		select {
 		case ev := <-l.d.events:
-			if err := ev.handle(l); err != nil {
+			if err := l.take(ev); err != nil {
 				return err
 			}
 		case <-tick.C:
@@ -175,7 +175,7 @@ func (l *loop) turn() error {
 			}
 		case <-l.alone.due:
 			l.alone.due = nil
-			if err := l.hear(l.now()); err != nil {
+			if err := l.catchUp(); err != nil {
 				return err
 			}
 			if err := l.startOthers(); err != nil {
@@ -185,6 +185,38 @@ func (l *loop) turn() error {
 			return context.Cause(l.ctx)
 		}
 		l.obey()
+	}
+	return nil
+}
+
+// take handles an event. What the scheduler may move the ends of ranges for is
+// handled with all that waits.
+func (l *loop) take(ev event) error {
+	if e, ok := ev.(received); ok {
+		return e.handle(l)
+	}
+	return l.catchUp(ev)
+}
+
+// catchUp handles events, and those that wait behind them. First comes all that
+// was brought, told or not: where a range is to be cut, the scheduler must know
+// how far it came.
+func (l *loop) catchUp(list ...event) error {
+	for range len(l.d.events) {
+		ev := <-l.d.events
+		if e, ok := ev.(received); !ok {
+			list = append(list, ev)
+		} else if err := e.handle(l); err != nil {
+			return err
+		}
+	}
+	if err := l.hear(l.now()); err != nil {
+		return err
+	}
+	for _, ev := range list {
+		if err := ev.handle(l); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -207,7 +239,7 @@ func (l *loop) tick() error {
 		l.sched.Blocked(now, ids...)
 		l.lastByte = now
 	}
-	if err := l.hear(now); err != nil {
+	if err := l.catchUp(); err != nil {
 		return err
 	}
 	l.sched.Tick(now)

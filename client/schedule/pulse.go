@@ -86,3 +86,13 @@ func (p *pulse) over(now, window time.Duration) (rate float64, ok bool) {
 	}
 	return float64(p.marks[0].total-from.total) / span.Seconds(), true
 }
+
+// young returns the bytes per second since all that is remembered began, as if that
+// were no shorter than a step: before rate can tell, it is at least so much.
+func (p *pulse) young(now time.Duration) float64 {
+	if p.n == 0 {
+		return 0
+	}
+	first := p.marks[p.n-1]
+	return float64(p.marks[0].total-first.total) / max(now-first.at, pulseStep).Seconds()
+}

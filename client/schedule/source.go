@@ -149,6 +149,14 @@ func (l *lane) work() int64 {
 	return n
 }
 
+// brought returns the bytes that came of what it runs.
+func (l *lane) brought() int64 {
+	if a := l.head(); a != nil {
+		return a.at - a.start
+	}
+	return 0
+}
+
 // speed returns the lane's rate, or its share of its source's if it is new; ok
 // is false if nothing is known.
 func (l *lane) speed() (rate float64, ok bool) {

@@ -120,7 +120,7 @@ func (s *Scheduler) allIn(thief *lane, pace float64) time.Duration {
 // our being told.
 func (s *Scheduler) inFlight(l *lane) int64 {
 	if _, known := l.speed(); !known {
-		return frameSize
+		return max(frameSize, l.brought()) // what grows without a clock doubles
 	}
 	rate := s.pace(l)
 	return int64(rate*s.startDelay(l.src).Seconds() + min(rate*frameDelay.Seconds(), frameSize))
@@ -130,6 +130,9 @@ func (s *Scheduler) inFlight(l *lane) int64 {
 // if the running request got a slow server.
 func (s *Scheduler) pace(l *lane) float64 {
 	rate := s.expected(l)
+	if !l.meter.known() { // what it brought tells more than what others do
+		rate = max(rate, l.pulse.young(s.now))
+	}
 	patience := paceAfter
 	if a := l.head(); a != nil && a.at == a.start {
 		patience += 2 * max(l.src.latency, s.slowestStart) // it may just wait for its first byte

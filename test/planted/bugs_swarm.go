@@ -157,6 +157,18 @@ func swarmBugs() []bug {
 			`		if len(blocks[0].Bytes()) != len(blocks[1].Bytes()) {`, system + ":MirrorEvidence",
 		},
 		{
+			"cut ranges by what is known of them, not by what came", "client/loop.go",
+			`	return l.catchUp(ev)`, `	return ev.handle(l)`, "test/system:TestBytesBeforeNewsOfThem",
+		},
+		{
+			"forget what may be on its way from a new lane", steal,
+			`max(frameSize, l.brought())`, `int64(frameSize)`, "client/schedule:TestCutsLeave",
+		},
+		{
+			"guess a new lane's rate from others", steal,
+			`rate = max(rate, l.pulse.young(s.now))`, `rate = max(rate, 1)`, "client/schedule:TestNewLanes",
+		},
+		{
 			"begin again when one of several mirrors changes", "client/loop.go",
 			`			if row == nil || !l.mayServe(row.mirror) {`,
 			`			if row == nil || l.mayServe(row.mirror) {`, system + ":MirrorChanges",

@@ -3,12 +3,18 @@ package system_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/http"
+	"os"
+	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"ddm/client"
+	"ddm/internal/origin"
 	"ddm/internal/origin/origintest"
+	"ddm/peer"
+	ddmv1 "ddm/proto/ddm/v1"
 )
 
 // TestDuplicates draws small LANs by seed (DDM_DUPLICATE_SEEDS, 12): lines and
@@ -96,4 +102,87 @@ func (h *helper) fate(w *world, rnd *rand.Rand) string {
 		return fmt.Sprintf(" (freezes at %v)", at)
 	}
 	return ""
+}
+
+// TestDuplicatesOfAStore draws peers that hold a part of a file and fetch the rest
+// by their lines, on LANs as fast as the machine: what a store learns to hold
+// while its peer brings it is on its way, and is not asked for once more.
+func TestDuplicatesOfAStore(t *testing.T) {
+	for seed := range chaosNumber("DDM_DUPLICATE_SEEDS", 12) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			rnd := rand.New(rand.NewPCG(uint64(seed), 11)) //nolint:gosec // a test's dice
+			size := int64(pick(rnd, 24, 96) * mib)
+			f := origintest.NewFile(size, uint64(seed))
+			bubble(t, map[string]origintest.File{"/f.bin": f}, func(w *world) {
+				w.tracker()
+				names := []string{"p", "q"}[:1+rnd.IntN(2)]
+				lan, wan := newWire(pick(rnd, 100, 200, 400)*mib), pick(rnd, 40, 100, 200, 400)*mib
+				for _, name := range names {
+					w.lans.Store(name+":7430", lan) // the client's own port
+					w.machine(map[string]float64{"x": wan}).peer(name, peer.Config{Store: memory(w)})
+				}
+				own := wan * float64(1+rnd.IntN(3)) / 2
+				if err := w.user(own, nil).get("/f.bin", &account{}); err != nil { // which leaves the peers a part
+					w.t.Fatal(err)
+				}
+				if err := os.Remove(filepath.Join(w.dir, "f.bin")); err != nil {
+					w.t.Fatal(err)
+				}
+				time.Sleep(time.Minute)
+				a := &account{}
+				if err := w.user(0, func(o *client.Options) { o.NoLocal = true }).get("/f.bin", a); err != nil {
+					w.t.Fatal(err)
+				}
+				w.holds("f.bin", f)
+				w.t.Logf("%d MiB, %d peers, LAN %.0f, lines %.0f MiB/s: %v, %.2f %% came twice; stored %.0f %%", size/mib, len(names), lan.rate/mib, wan/mib, a.done.Elapsed, share(a.done.Duplicate, size), share(a.done.Stored, size))
+				if a.done.Duplicate > size/100 {
+					w.t.Errorf("%d bytes came twice", a.done.Duplicate)
+				}
+			})
+		})
+	}
+}
+
+// TestBytesBeforeNewsOfThem has a peer say that its store holds a file while its
+// line is bringing it, 10 MiB behind the beginning of a range: the store is asked
+// for nothing that was sent before that was said, told to the scheduler or not.
+func TestBytesBeforeNewsOfThem(t *testing.T) {
+	const size = 64 * mib
+	f := origintest.NewFile(size, 5)
+	bubble(t, map[string]origintest.File{"/f.bin": f}, func(w *world) {
+		var sent int64 // before it said so
+		gen := origin.GenerationToProto(origin.Generation{Size: size, ETag: f.ETag, LastModified: f.Modified.Format(http.TimeFormat)})
+		l := &liar{file: f, rate: 100 * mib, probe: &ddmv1.ProbeResponse{Generation: gen, Ranges: true}, open: func(s *lies) error {
+			return s.send(&ddmv1.Opened{Lines: []*ddmv1.Line{{Name: "line"}}, MaxLanes: 1})
+		}}
+		l.order = twist(func(s *lies, a *ddmv1.Assign) error {
+			if sent > 0 && a.GetOffset() < sent {
+				w.t.Errorf("[%d,%d) is asked for again: %d were sent", a.GetOffset(), a.GetOffset()+a.GetLength(), sent)
+			}
+			if err := s.started(a, f); err != nil {
+				return err
+			}
+			for off, n := range s.parts(a, a.GetLength(), 256<<10) {
+				if err := s.data(a.GetAssignmentId(), off, f.Bytes(off, n)); err != nil {
+					return err
+				}
+				if sent == 0 && off+int64(n)-a.GetOffset() == 10*mib {
+					sent = off + int64(n)
+					if err := s.send(&ddmv1.HeldChanged{Came: []*ddmv1.Run{{Length: size}}}); err != nil {
+						return err
+					}
+				}
+			}
+			return s.done(a)
+		})
+		w.book(trackerAddr).join(w.liar("liar", l))
+		a := &account{}
+		if err := w.user(0, func(o *client.Options) { o.NoLocal = true }).get("/f.bin", a); err != nil {
+			w.t.Fatal(err, a.moves)
+		}
+		w.holds("f.bin", f)
+		if sent == 0 || a.brought("liar/store") == 0 {
+			w.t.Errorf("%d MiB were sent first, the store brought %d MiB", sent/mib, a.brought("liar/store")/mib)
+		}
+	})
 }

@@ -209,6 +209,8 @@ func (s *lies) send(event any) error {
 		m.Event = &ddmv1.FetchResponse_Failed{Failed: e}
 	case *ddmv1.LinesChanged:
 		m.Event = &ddmv1.FetchResponse_LinesChanged{LinesChanged: e}
+	case *ddmv1.HeldChanged:
+		m.Event = &ddmv1.FetchResponse_HeldChanged{HeldChanged: e}
 	}
 	return s.stream.Send(m)
 }
