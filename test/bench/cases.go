@@ -43,6 +43,7 @@ func groups() []group {
 			{"9-fifth", 0, odd("fifth")},
 			{"6-limit", 0, limited},
 			{"6-limit-helpers", 0, limitedWithHelpers},
+			{"14-held", 0, partlyHeld},
 		}},
 		{"shaped", shapedLab, []benchCase{{"1-shaped", 0, shaped}}},
 		{"equal", equalLab, []benchCase{

@@ -28,6 +28,7 @@ type done struct {
 	Duplicate int64  `json:"duplicate_bytes"`
 	Origin    int64  `json:"origin_bytes"`
 	Moved     int64  `json:"reassigned_ranges"`
+	Stored    int64  `json:"stored_bytes"`
 }
 
 // got is one download, measured.

@@ -63,5 +63,10 @@ func shared(metric string) []figure.Place {
 	for _, c := range []string{"4-drop", "5-kill-join", "6-limit", "6-limit-helpers", "9-plain", "9-freeze", "9-drop", "9-fifth", "10-changes"} {
 		places = append(places, figure.Place{Case: c, Variant: ddm, Metric: metric})
 	}
+	for _, way := range []string{byAll, byPeers} {
+		for _, size := range []int64{64, 256} {
+			places = append(places, figure.Place{Case: "14-held", Variant: held(size*mib, way), Metric: metric})
+		}
+	}
 	return places
 }

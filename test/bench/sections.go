@@ -57,6 +57,11 @@ func sections() []section {
 			[]string{"13-far"},
 			[]column{seconds, {"MB/s", "mb_per_s"}, {"speed / raw", "speed_over_raw"}, rss, peers},
 		},
+		{
+			"A part held by peers", "64 and 256 MiB of which two peers hold a part, left there by an earlier client; they bring the rest by their lines, over a LAN as fast as the machine.",
+			[]string{"14-held"},
+			[]column{seconds, {"from stores %", "stored_percent"}, duplicates},
+		},
 		{"One machine with two lines", "64 MiB over lines of 30 and 10 Mbit/s; speed-up is over the faster one.", []string{"11-two-lines"}, shared},
 		{"Start", "8 MiB, own line and three peers; from the command to the first byte in the file.", []string{"12-start"}, []column{{"first byte ms", "first_byte_ms"}, seconds}},
 	}
