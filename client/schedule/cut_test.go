@@ -49,3 +49,64 @@ func TestNewLanesAreJudgedByWhatTheyBrought(t *testing.T) {
 		t.Errorf("%d MiB came in %v, and then: %T %+v", s.Done()/mib, now, a, a)
 	}
 }
+
+// TestNoCutsThatMayExceedTheBudget has a source join when a fast line needs 0.4 s
+// for what is left. Had the line brought only a little more than is known, too
+// much would come twice, but for a resource of many times the size.
+func TestNoCutsThatMayExceedTheBudget(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		size int64 // MiB; all but the last 100 are here
+		cuts bool
+	}{
+		{100, false},
+		{400, true},
+	} {
+		here := tc.size - 100
+		s := schedule.New(schedule.Config{Size: tc.size * mib}, runs(mibs(0, here)))
+		id := s.Join(0, schedule.Source{ID: 1, Lanes: 1, Running: mibs(here, 100)})
+		var now time.Duration
+		for i := range int64(4) {
+			now += 100 * time.Millisecond
+			s.Received(now, id, mibs(here+i*15, 15))
+			s.Tick(now)
+		}
+		s.Join(now, schedule.Source{ID: 2, Latency: time.Millisecond})
+		cuts := false
+		for _, a := range s.Actions() {
+			_, cut := a.(schedule.Shrink)
+			cuts = cuts || cut
+		}
+		if cuts != tc.cuts {
+			t.Errorf("%d MiB: the end moved down: %v, want %v", tc.size, cuts, tc.cuts)
+		}
+	}
+}
+
+// TestIdleLanesKeepTheirRate has a line wait for a permit during half of each
+// tick: it is no slower for that.
+func TestIdleLanesKeepTheirRate(t *testing.T) {
+	t.Parallel()
+	s := schedule.New(schedule.Config{Size: 64 * mib}, byterange.Set{})
+	permit := runs()
+	s.Permit(0, &permit)
+	s.Join(0, schedule.Source{ID: 1, Lanes: 1})
+	var now time.Duration
+	for i := range int64(20) {
+		permit.Add(mibs(i, 1))
+		s.Permit(now, &permit)
+		if rate := s.Status(1).Rate / mib; i > 5 && (rate < 19 || rate > 21) {
+			t.Fatalf("%v: 1 MiB in 50 ms is %.1f MiB/s", now, rate)
+		}
+		for _, a := range assigned(s) {
+			s.Started(now, a.ID)
+			s.Received(now+50*time.Millisecond, a.ID, a.Range)
+			s.Ended(now+50*time.Millisecond, a.ID, schedule.OK, 0)
+		}
+		now += 100 * time.Millisecond
+		s.Tick(now)
+	}
+	if s.Done() != 20*mib {
+		t.Errorf("%d of 20 MiB came", s.Done()/mib)
+	}
+}

@@ -115,13 +115,9 @@ func (src *source) memoryRate() (rate float64, ok bool) {
 // had something to do.
 func (src *source) tickMemory(now time.Duration) {
 	for _, l := range src.lanes {
-		if l.head() != nil {
-			l.worked += now - l.busy
-			l.busy = now
-		}
-		l.meter.add(l.pending, l.worked.Seconds())
+		l.meter.add(l.pending, l.atWork(now).Seconds())
 		src.total += l.pending
-		l.pending, l.worked = 0, 0
+		l.pending = 0
 	}
 }
 

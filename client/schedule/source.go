@@ -124,8 +124,8 @@ type lane struct {
 	calm    time.Duration // not judged by what it brought itself before
 	resets  int           // replaced for that, so far
 	late    int           // times in a row that a reply was waited for too long
-	busy    time.Duration // of a memory: has work since, or was looked at last
-	worked  time.Duration // likewise: that it had work for, before
+	busy    time.Duration // has work since, or was looked at last
+	worked  time.Duration // that it had work for, before
 }
 
 // renew forgets the connection that the lane had.
@@ -147,6 +147,18 @@ func (l *lane) work() int64 {
 		n += a.remaining().Len
 	}
 	return n
+}
+
+// atWork returns for how long the lane had work since it was asked last: what
+// it brings in that time is its speed, however short its ranges are.
+func (l *lane) atWork(now time.Duration) time.Duration {
+	if l.head() != nil {
+		l.worked += now - l.busy
+		l.busy = now
+	}
+	d := l.worked
+	l.worked = 0
+	return d
 }
 
 // brought returns the bytes that came of what it runs.
@@ -390,7 +402,9 @@ func (src *source) tick(now time.Duration) {
 		// The wait for a reply is no part of a lane's speed, unless it is longer
 		// than replies of this source take.
 		waits := busy && a.answered == 0 && now-a.since <= 2*src.latency
-		l.meter.tick(now, l.pending, busy && !waits)
+		if worked := l.atWork(now); busy && !waits || l.pending > 0 { // silence of the idle says nothing
+			l.meter.add(l.pending, worked.Seconds())
+		}
 		src.total += l.pending
 		l.pending = 0
 		if busy {
@@ -417,26 +431,9 @@ func (src *source) recent(n, back int) (bytes int64, ok bool) {
 
 // meter is a moving average over time: bytes and seconds fade alike, so that
 // it is right from its first sample on.
-type meter struct {
-	bytes, secs float64
-	last        time.Duration
-	ticked      bool
-}
+type meter struct{ bytes, secs float64 }
 
 const meterTau = 1.5 // seconds until a sample has faded to 37 %
-
-func (m *meter) tick(now time.Duration, n int64, busy bool) {
-	dt := (now - m.last).Seconds()
-	m.last = now
-	if !m.ticked {
-		m.ticked = true
-		dt = min(dt, 0.1)
-	}
-	if !busy && n == 0 {
-		return // silence of the idle says nothing
-	}
-	m.add(n, dt)
-}
 
 // add counts bytes that took some seconds.
 func (m *meter) add(n int64, dt float64) {

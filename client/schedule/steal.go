@@ -9,11 +9,13 @@ import (
 const (
 	worthStealing = 60 * time.Millisecond // what a steal must save at least
 	worthRefusal  = 700 * time.Millisecond
+	worthSurprise = 500 * time.Millisecond // if more may come twice than should
 	worthTwice    = 400 * time.Millisecond // in a swarm
 	closeFor      = 300 * time.Millisecond // after a reply was cut, until its origin knows
 	stealGrid     = 16 << 10
 	hedgeAfter    = 500 * time.Millisecond
 	paceAfter     = 400 * time.Millisecond // of a request until its own rate counts
+	hiccup        = 20 * time.Millisecond  // that this machine and what it is told may be late by
 	maxCopyShare  = 0.02                   // of the resource: bytes that the end-game may fetch twice
 )
 
@@ -63,6 +65,9 @@ func (s *Scheduler) steal(thief, victim *lane) bool {
 	waiting := last.answered == 0
 	floor := last.at
 	if !waiting { // what is in flight cannot be stolen
+		if left < worthSurprise && s.stats.Duplicate+s.surprise(victim) > s.mayDuplicate() {
+			return false
+		}
 		floor += s.inFlight(victim)
 	}
 	if thief.src.memory {
@@ -125,6 +130,15 @@ func (s *Scheduler) inFlight(l *lane) int64 {
 	rate := s.pace(l)
 	return int64(rate*s.startDelay(l.src).Seconds() + min(rate*frameDelay.Seconds(), frameSize))
 }
+
+// surprise returns how many bytes more than expected may be on their way from a
+// lane: what it brings at its best while everybody here is held up for a moment.
+func (s *Scheduler) surprise(l *lane) int64 {
+	return int64(max(l.best, l.pulse.young(s.now)) * hiccup.Seconds())
+}
+
+// mayDuplicate returns how many bytes may come twice.
+func (s *Scheduler) mayDuplicate() int64 { return int64(maxCopyShare * float64(s.cfg.Size)) }
 
 // pace returns what a lane brings at this moment: less than its moving average
 // if the running request got a slow server.
@@ -195,9 +209,8 @@ func (s *Scheduler) copyLast(thief *lane) {
 	}
 	rest := slow.remaining()
 	need := s.startDelay(thief.src) + seconds(float64(rest.Len)/s.expected(thief))
-	budget := int64(maxCopyShare * float64(s.cfg.Size))
 	silent := slow.answered == 0 && s.now-slow.since > hedgeAfter+2*s.slowestStart // a copy of nothing costs nothing
-	if need+s.worth(thief, s.pace(slow.lane)) > longest || !silent && s.stats.Duplicate+s.copying()+rest.Len > budget {
+	if need+s.worth(thief, s.pace(slow.lane)) > longest || !silent && s.stats.Duplicate+s.copying()+rest.Len > s.mayDuplicate() {
 		return
 	}
 	s.stats.Copies++

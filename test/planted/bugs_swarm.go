@@ -169,6 +169,20 @@ func swarmBugs() []bug {
 			`rate = max(rate, l.pulse.young(s.now))`, `rate = max(rate, 1)`, "client/schedule:TestNewLanes",
 		},
 		{
+			"cut a fast lane's range with the budget used up", steal,
+			`if left < worthSurprise && `, `if left < 0 && `, "client/schedule:TestNoCuts",
+		},
+		{
+			"cut no fast lane's range at its end", steal,
+			`if left < worthSurprise && s.stats`, `if left < worthSurprise || s.stats`, "client/schedule:TestNoCuts",
+		},
+		{
+			"take a lane's wait for work for slowness", "client/schedule/source.go",
+			`	l.worked = 0
+	return d`, `	l.worked = 0
+	return max(d, 100*time.Millisecond)`, "client/schedule:TestIdleLanes",
+		},
+		{
 			"begin again when one of several mirrors changes", "client/loop.go",
 			`			if row == nil || !l.mayServe(row.mirror) {`,
 			`			if row == nil || l.mayServe(row.mirror) {`, system + ":MirrorChanges",
