@@ -51,34 +51,48 @@ func TestNewLanesAreJudgedByWhatTheyBrought(t *testing.T) {
 }
 
 // TestNoCutsThatMayExceedTheBudget has a source join when a fast line needs 0.4 s
-// for what is left. Had the line brought only a little more than is known, too
-// much would come twice, but for a resource of many times the size.
+// for what is left, whether its reply began or not. Had the line brought only a
+// little more than is known, too much would come twice, but for a resource of many
+// times the size.
 func TestNoCutsThatMayExceedTheBudget(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
-		size int64 // MiB; all but the last 100 are here
-		cuts bool
+		size, running int64 // MiB; all but the last 100 are here
+		cuts          bool
 	}{
-		{100, false},
-		{400, true},
+		{100, 100, false},
+		{400, 100, true},
+		{100, 60, false},
+		{400, 60, true},
 	} {
 		here := tc.size - 100
 		s := schedule.New(schedule.Config{Size: tc.size * mib}, runs(mibs(0, here)))
-		id := s.Join(0, schedule.Source{ID: 1, Lanes: 1, Running: mibs(here, 100)})
+		id := s.Join(0, schedule.Source{ID: 1, Lanes: 1, Running: mibs(here, tc.running)})
 		var now time.Duration
 		for i := range int64(4) {
 			now += 100 * time.Millisecond
 			s.Received(now, id, mibs(here+i*15, 15))
 			s.Tick(now)
 		}
+		if tc.running == 60 {
+			s.Ended(now, id, schedule.OK, 0)
+		}
+		queue := assigned(s)
+		for more := queue; len(more) > 0; queue = append(queue, more...) { // until it is given all
+			s.Received(now, queue[0].ID, queue[0].Range)
+			s.Ended(now, queue[0].ID, schedule.OK, 0)
+			queue, more = queue[1:], assigned(s)
+		}
 		s.Join(now, schedule.Source{ID: 2, Latency: time.Millisecond})
 		cuts := false
 		for _, a := range s.Actions() {
-			_, cut := a.(schedule.Shrink)
-			cuts = cuts || cut
+			switch a.(type) {
+			case schedule.Shrink, schedule.Cancel:
+				cuts = true
+			}
 		}
 		if cuts != tc.cuts {
-			t.Errorf("%d MiB: the end moved down: %v, want %v", tc.size, cuts, tc.cuts)
+			t.Errorf("%d MiB, %d of them running: cut: %v, want %v", tc.size, tc.running, cuts, tc.cuts)
 		}
 	}
 }

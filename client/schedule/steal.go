@@ -62,12 +62,12 @@ func (s *Scheduler) steal(thief, victim *lane) bool {
 	if thief.src.onProbation() {
 		take = min(take, firstRange)
 	}
+	if left < worthSurprise && s.stats.Duplicate+s.surprise(victim) > s.mayDuplicate() {
+		return false
+	}
 	waiting := last.answered == 0
 	floor := last.at
 	if !waiting { // what is in flight cannot be stolen
-		if left < worthSurprise && s.stats.Duplicate+s.surprise(victim) > s.mayDuplicate() {
-			return false
-		}
 		floor += s.inFlight(victim)
 	}
 	if thief.src.memory {
@@ -134,7 +134,7 @@ func (s *Scheduler) inFlight(l *lane) int64 {
 // surprise returns how many bytes more than expected may be on their way from a
 // lane: what it brings at its best while everybody here is held up for a moment.
 func (s *Scheduler) surprise(l *lane) int64 {
-	return int64(max(l.best, l.pulse.young(s.now)) * hiccup.Seconds())
+	return int64(max(l.best, l.meter.rate(), s.pace(l)) * hiccup.Seconds())
 }
 
 // mayDuplicate returns how many bytes may come twice.

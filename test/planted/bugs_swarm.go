@@ -177,6 +177,10 @@ func swarmBugs() []bug {
 			`if left < worthSurprise && s.stats`, `if left < worthSurprise || s.stats`, "client/schedule:TestNoCuts",
 		},
 		{
+			"cut a fast lane's range before its reply", steal,
+			`if left < worthSurprise && `, `if left < worthSurprise && last.answered > 0 && `, "client/schedule:TestNoCuts",
+		},
+		{
 			"take a lane's wait for work for slowness", "client/schedule/source.go",
 			`	l.worked = 0
 	return d`, `	l.worked = 0
