@@ -97,6 +97,37 @@ func TestNoCutsThatMayExceedTheBudget(t *testing.T) {
 	}
 }
 
+// TestCutsShareTheBudget has two sources join beside two fast lines: what may come
+// twice for the first cut is not told yet when the second is asked for.
+func TestCutsShareTheBudget(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		size   int64 // MiB; all but the last 120 are here
+		steals int
+	}{
+		{200, 1},
+		{800, 2},
+	} {
+		here := tc.size - 120
+		s := schedule.New(schedule.Config{Size: tc.size * mib}, runs(mibs(0, here)))
+		a := s.Join(0, schedule.Source{ID: 1, Lanes: 1, Running: mibs(here, 60)})
+		b := s.Join(0, schedule.Source{ID: 2, Lanes: 1, Running: mibs(here+60, 60)})
+		var now time.Duration
+		for i := range int64(2) {
+			now += 100 * time.Millisecond
+			s.Received(now, a, mibs(here+i*15, 15))
+			s.Received(now, b, mibs(here+60+i*15, 15))
+			s.Tick(now)
+		}
+		for id := range schedule.SourceID(2) {
+			s.Join(now, schedule.Source{ID: 3 + id, Lanes: 1, Latency: time.Millisecond})
+		}
+		if got := s.Stats().Steals; got != tc.steals {
+			t.Errorf("%d MiB: %d steals, want %d", tc.size, got, tc.steals)
+		}
+	}
+}
+
 // TestIdleLanesKeepTheirRate has a line wait for a permit during half of each
 // tick: it is no slower for that.
 func TestIdleLanesKeepTheirRate(t *testing.T) {

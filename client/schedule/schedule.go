@@ -136,7 +136,9 @@ type Scheduler struct {
 	among        int            // who ask the same origins, this client included; 0: nobody else
 	place        int64          // from where on held bytes are asked for
 	trial        trial
-	orphans      bool // bytes were given back that somebody had begun to bring
+	orphans      bool          // bytes were given back that somebody had begun to bring
+	risk         int64         // bytes that may come twice for the cuts of late
+	risked       time.Duration // when the last of these was made
 
 	stats Stats
 }

@@ -62,7 +62,8 @@ func (s *Scheduler) steal(thief, victim *lane) bool {
 	if thief.src.onProbation() {
 		take = min(take, firstRange)
 	}
-	if left < worthSurprise && s.stats.Duplicate+s.surprise(victim) > s.mayDuplicate() {
+	risk := s.atRisk() + s.surprise(victim)
+	if left < worthSurprise && s.stats.Duplicate+risk > s.mayDuplicate() {
 		return false
 	}
 	waiting := last.answered == 0
@@ -86,6 +87,7 @@ func (s *Scheduler) steal(thief, victim *lane) bool {
 		return false
 	}
 	s.stats.Steals++
+	s.risk, s.risked = risk, s.now
 	if cut <= last.at { // all of it, and not a byte has come
 		s.cancel(last, false)
 		s.takeFromTodo(stolen)
@@ -135,6 +137,14 @@ func (s *Scheduler) inFlight(l *lane) int64 {
 // lane: what it brings at its best while everybody here is held up for a moment.
 func (s *Scheduler) surprise(l *lane) int64 {
 	return int64(max(l.best, l.meter.rate(), s.pace(l)) * hiccup.Seconds())
+}
+
+// atRisk returns the surprises of the cuts of late, of which nothing was told yet.
+func (s *Scheduler) atRisk() int64 {
+	if s.now-s.risked < tickLength {
+		return s.risk
+	}
+	return 0
 }
 
 // mayDuplicate returns how many bytes may come twice.

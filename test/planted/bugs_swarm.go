@@ -181,6 +181,10 @@ func swarmBugs() []bug {
 			`if left < worthSurprise && `, `if left < worthSurprise && last.answered > 0 && `, "client/schedule:TestNoCuts",
 		},
 		{
+			"forget what the last cut may bring twice", steal,
+			`	risk := s.atRisk() + s.surprise(victim)`, `	risk := s.surprise(victim)`, "client/schedule:TestCutsShare",
+		},
+		{
 			"take a lane's wait for work for slowness", "client/schedule/source.go",
 			`	l.worked = 0
 	return d`, `	l.worked = 0
