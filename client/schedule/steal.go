@@ -219,8 +219,11 @@ func (s *Scheduler) copyLast(thief *lane) {
 	}
 	rest := slow.remaining()
 	need := s.startDelay(thief.src) + seconds(float64(rest.Len)/s.expected(thief))
-	silent := slow.answered == 0 && s.now-slow.since > hedgeAfter+2*s.slowestStart // a copy of nothing costs nothing
-	if need+s.worth(thief, s.pace(slow.lane)) > longest || !silent && s.stats.Duplicate+s.copying()+rest.Len > s.mayDuplicate() {
+	twice := s.stats.Duplicate
+	if slow.answered > 0 || s.now-slow.since <= hedgeAfter+2*s.slowestStart { // a copy of nothing costs nothing
+		twice += s.copying() + rest.Len
+	}
+	if need+s.worth(thief, s.pace(slow.lane)) > longest || twice > s.mayDuplicate() {
 		return
 	}
 	s.stats.Copies++
